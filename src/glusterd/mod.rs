@@ -1,0 +1,1 @@
+//! Gluster's programs.

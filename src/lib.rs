@@ -1,0 +1,23 @@
+//! Fetch, validate and watch the volfiles of a Gluster cluster, natively.
+//!
+//! A module imports only from those above it in this list:
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`xdr`] | bounded, borrowing XDR |
+//! | [`rpc`] | SunRPC: records, messages, one connection as a state machine |
+//! | [`glusterd`] | Gluster's programs on top of it |
+//! | [`volfile`] | the volfile language: parse, validate, compare, classify, render |
+//! | [`transport`] | sockets: TCP, TLS, unix |
+//! | [`client`] | a client that survives servers, and `Watch` |
+//! | [`server`] | the volfile server |
+//!
+//! The first four take bytes and time as arguments and return values: no tokio, no clock, no files.
+
+pub mod client;
+pub mod glusterd;
+pub mod rpc;
+pub mod server;
+pub mod transport;
+pub mod volfile;
+pub mod xdr;
