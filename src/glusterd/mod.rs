@@ -5,6 +5,7 @@
 //! Facts: `glusterd-protocol.md` §3 (procedures and structures), §4 (dicts), §5 (GETSPEC), §6 (callbacks).
 
 pub mod cli;
+pub mod describe;
 pub mod dict;
 pub mod dump;
 pub mod handshake;

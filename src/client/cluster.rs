@@ -1,0 +1,304 @@
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until},
+};
+use tracing::debug;
+
+use super::{
+    Client, Error, Kind, NoVolfile,
+    watch::{Shared, Watch},
+};
+use crate::{
+    glusterd::{
+        OpVersions,
+        cli::{self, Friend, ListFriends},
+        handshake::{self, Getspec},
+    },
+    transport::{
+        ConnectOptions, ServerAddress, SourcePort, connect,
+        parse_brick_vol_servers,
+    },
+};
+
+/// The most servers that are kept, configured and learned; the largest clusters have fewer.
+const MAX_SERVERS: usize = 256;
+
+/// How a cluster is spoken to.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Sockets, TLS, and the time that one connection may take.
+    pub connect: ConnectOptions,
+    /// What is announced with each GETSPEC: the versions of the `glusterfs` that will load the volfile.
+    pub op_versions: OpVersions,
+    /// The time for one reply. A GETSPEC waits for volume operations of the cluster to end (facts §1.3).
+    pub reply: Duration,
+    /// After so long without a connection to one server, the next is tried beside it.
+    pub stagger: Duration,
+    /// After so long without a reply from a connected server, the next is tried beside it.
+    pub patience: Duration,
+    /// Between looks at a volume that is watched, give or take a quarter: starts, stops, deletions and lost
+    /// notifications are never announced (facts §6.3).
+    pub poll: Duration,
+    /// Between the two looks at a volfile that has changed while there was no connection (facts §6.5).
+    pub second_look: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            connect: ConnectOptions::default(),
+            op_versions: OpVersions::ANY,
+            reply: Duration::from_secs(45),
+            stagger: Duration::from_millis(300),
+            patience: Duration::from_secs(3),
+            poll: Duration::from_secs(60),
+            second_look: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A trusted storage pool, known by some of its servers; the others are learned. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Cluster(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    options: Options,
+    /// Those given first, then those learned.
+    servers: Mutex<Vec<ServerAddress>>,
+    watches: Mutex<HashMap<String, Weak<Shared>>>,
+}
+
+/// A volfile as it was fetched.
+#[derive(Clone)]
+pub struct Fetched {
+    /// The volfile, byte for byte.
+    pub text: Bytes,
+    /// Who served it.
+    pub server: ServerAddress,
+    /// The other servers of the cluster, as that one knows them.
+    pub others: Vec<ServerAddress>,
+}
+
+/// Shows sizes only: volfiles can hold credentials.
+impl fmt::Debug for Fetched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fetched({} bytes from {}, others {:?})", self.text.len(), self.server, self.others)
+    }
+}
+
+/// `sha256:` and the digest of a volfile's bytes, as `sha256sum` of the file on the server would have it.
+pub fn digest(text: &[u8]) -> String {
+    let mut out = String::with_capacity(71);
+    out.push_str("sha256:");
+    for byte in Sha256::digest(text) {
+        let _ = fmt::Write::write_fmt(&mut out, format_args!("{byte:02x}"));
+    }
+    out
+}
+
+impl Client {
+    /// Connects to one server.
+    pub async fn connect(server: &ServerAddress, options: &ConnectOptions) -> Result<Self, Error> {
+        let connected = connect(server, options).await.map_err(|error| Error::Connect(Arc::new(error)))?;
+        debug!(%server, local = ?connected.local, "connected");
+        let tls = connected.stream.is_tls();
+        Ok(Self::spawn(server.clone(), connected.stream, tls))
+    }
+
+    /// Fetches a volfile. `key` is a volume's name, or another of the keys that glusterd knows (facts §5.1).
+    pub async fn getspec(&self, key: &str, op_versions: OpVersions, timeout: Duration) -> Result<Fetched, Error> {
+        let xdata = op_versions.to_dict();
+        let body = self.call::<Getspec>(&handshake::getspec(key, &xdata), timeout).await?;
+        let server = self.server().clone();
+        match handshake::spec(&body) {
+            Ok(Ok(spec)) => Ok(Fetched {
+                text: body.slice_ref(spec.text),
+                others: parse_brick_vol_servers(spec.servers),
+                server,
+            }),
+            Ok(Err(refusal)) => Err(Error::Refused { server, refusal }),
+            Err(error) => Err(Error::Reply { server, error }),
+        }
+    }
+
+    /// The servers of the pool as this one sees them, itself as `localhost`.
+    pub async fn friends(&self, timeout: Duration) -> Result<Vec<Friend>, Error> {
+        let body = self.call::<ListFriends>(&cli::POOL, timeout).await?;
+        cli::friends(&body).map_err(|error| Error::Reply { server: self.server().clone(), error })
+    }
+}
+
+/// A server that was tried, and what came of it.
+type Attempt = Result<(Client, Fetched), Error>;
+
+impl Cluster {
+    /// A cluster known by these servers, in order of preference.
+    pub fn new(servers: impl IntoIterator<Item = ServerAddress>, options: Options) -> Self {
+        let mut list = Vec::new();
+        for server in servers.into_iter().take(MAX_SERVERS) {
+            if !list.contains(&server) {
+                list.push(server);
+            }
+        }
+        Self(Arc::new(Inner { options, servers: Mutex::new(list), watches: Mutex::default() }))
+    }
+
+    /// How it is spoken to.
+    pub fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    /// The servers known by now: those given, then those learned.
+    pub fn servers(&self) -> Vec<ServerAddress> {
+        lock(&self.0.servers).clone()
+    }
+
+    /// Adds servers to those known, behind the others.
+    pub fn learn(&self, servers: impl IntoIterator<Item = ServerAddress>) {
+        let mut known = lock(&self.0.servers);
+        for server in servers {
+            if known.len() < MAX_SERVERS && !known.contains(&server) {
+                debug!(%server, "learned a server");
+                known.push(server);
+            }
+        }
+    }
+
+    /// Fetches a volfile once, from whichever server serves it.
+    pub async fn fetch(&self, key: &str) -> Result<Fetched, NoVolfile> {
+        self.open(key, &self.servers()).await.map(|(_, fetched)| fetched)
+    }
+
+    /// Follows a volume. However often it is watched in a process, there is one connection for it and one fetch for each
+    /// change; another volume has its own connection, because glusterd guards admins' changes by the last volume that a
+    /// connection asked for (facts §6.6).
+    pub fn watch(&self, key: &str) -> Watch {
+        let mut watches = lock(&self.0.watches);
+        watches.retain(|_, shared| shared.strong_count() > 0);
+        if let Some(shared) = watches.get(key).and_then(Weak::upgrade) {
+            return Watch::join(shared);
+        }
+        let watch = Watch::start(self.clone(), key);
+        watches.insert(key.to_owned(), Arc::downgrade(watch.shared()));
+        watch
+    }
+
+    /// Asks `servers` for a volfile until one gives it, and keeps the connection on which it came.
+    ///
+    /// A server is given `stagger` to connect and `patience` to answer; then the next is tried beside it, and at once
+    /// when it fails. Every kind of failure moves on, an error reply too.
+    pub(super) async fn open(&self, key: &str, servers: &[ServerAddress]) -> Result<(Client, Fetched), NoVolfile> {
+        let mut queue = servers.iter().cloned().collect::<VecDeque<_>>();
+        let mut running = JoinSet::new();
+        let mut failures = Vec::new();
+        // Of the attempt that was started last.
+        let mut connected = watch::channel(false).1;
+        let mut started = Instant::now();
+        loop {
+            if running.is_empty() {
+                let Some(server) = queue.pop_front() else {
+                    return Err(NoVolfile { key: key.to_owned(), failures });
+                };
+                (started, connected) = self.start(&mut running, server, key);
+            }
+            let wait = if *connected.borrow_and_update() { self.0.options.patience } else { self.0.options.stagger };
+            let progress = connected.changed();
+            tokio::select! {
+                Some(done) = running.join_next() => match done {
+                    Ok(Ok((client, fetched))) => {
+                        self.learn(fetched.others.iter().cloned());
+                        return Ok((client, fetched));
+                    }
+                    Ok(Err(error)) => {
+                        debug!(%error, "next server");
+                        failures.push(error);
+                        if let Some(server) = queue.pop_front() {
+                            (started, connected) = self.start(&mut running, server, key);
+                        }
+                    }
+                    Err(error) => debug!(%error, "an attempt was cut short"),
+                },
+                // Connected: it has more time from now on.
+                Ok(()) = progress => {}
+                () = sleep_until(started + wait), if !queue.is_empty() => {
+                    if let Some(server) = queue.pop_front() {
+                        (started, connected) = self.start(&mut running, server, key);
+                    }
+                }
+            }
+        }
+    }
+
+    fn start(
+        &self,
+        running: &mut JoinSet<Attempt>,
+        server: ServerAddress,
+        key: &str,
+    ) -> (Instant, watch::Receiver<bool>) {
+        let (progress, connected) = watch::channel(false);
+        let (options, key) = (self.0.options.clone(), key.to_owned());
+        running.spawn(async move { attempt(&server, &options, &key, &progress).await });
+        (Instant::now(), connected)
+    }
+
+    /// What each of `servers` serves, all asked at once; those that are not heard within `within` are left out.
+    pub(super) async fn survey(&self, key: &str, servers: Vec<ServerAddress>, within: Duration) -> Vec<Result<Fetched, Error>> {
+        let mut running = JoinSet::new();
+        for server in servers {
+            self.start(&mut running, server, key);
+        }
+        let mut answers = Vec::new();
+        let end = sleep(within);
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                done = running.join_next() => match done {
+                    Some(Ok(attempt)) => answers.push(attempt.map(|(_, fetched)| fetched)),
+                    Some(Err(error)) => debug!(%error, "an attempt was cut short"),
+                    None => return answers,
+                },
+                () = &mut end => return answers,
+            }
+        }
+    }
+}
+
+/// Connects and fetches; once more from a privileged port where the server demands one.
+async fn attempt(server: &ServerAddress, options: &Options, key: &str, connected: &watch::Sender<bool>) -> Attempt {
+    let mut connect = options.connect.clone();
+    loop {
+        let client = Client::connect(server, &connect).await?;
+        // Nobody may be waiting for this any more.
+        let _ = connected.send(true);
+        match client.getspec(key, options.op_versions, options.reply).await {
+            Err(error) if error.wants_privileged_port() && connect.source_port == SourcePort::Any => {
+                connect.source_port = SourcePort::Privileged;
+            }
+            outcome => return outcome.map(|fetched| (client, fetched)),
+        }
+    }
+}
+
+/// A poisoned lock is still a list of servers.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether servers agree that there is no such volume.
+pub(super) fn gone(answers: &[Result<Fetched, Error>]) -> bool {
+    let failures = answers.iter().filter_map(|answer| answer.as_ref().err().cloned()).collect::<Vec<_>>();
+    let found = answers.len() - failures.len();
+    let not_found = failures.iter().filter(|error| error.kind() == Kind::NoSuchVolume).count();
+    not_found > found
+}

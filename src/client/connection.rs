@@ -1,0 +1,290 @@
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::{mpsc, oneshot, watch},
+    time::{sleep_until, timeout},
+};
+use tracing::{debug, trace};
+
+use super::Error;
+use crate::{
+    glusterd::{Procedure, describe, dump::Ping, programs},
+    rpc::{CallError, Event, Incoming, Limits, Peer, Program},
+    transport::{End, ServerAddress, TlsError, Wire, explain_early_close},
+    xdr::{self, Pack},
+};
+
+/// After so long without a byte from the server it is sent a PING.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// How long a PING may take. glusterd answers it in its one event thread, which a volume operation can hold for seconds
+/// (facts §7).
+const PING_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Calls of one client that wait to be sent; more wait with their callers.
+const QUEUE: usize = 32;
+
+/// A handle to one connection to one glusterd: makes calls, hears FETCHSPEC. Cheap to clone; the connection ends when the
+/// last one is dropped.
+#[derive(Debug, Clone)]
+pub struct Client {
+    server: ServerAddress,
+    calls: mpsc::Sender<CallOut>,
+    state: watch::Receiver<State>,
+}
+
+/// What a connection tells its handles.
+#[derive(Debug, Clone, Default)]
+struct State {
+    /// FETCHSPEC callbacks up to now.
+    notifications: u64,
+    /// Set once: the connection is over.
+    ended: Option<Ended>,
+}
+
+#[derive(Debug, Clone)]
+struct Ended {
+    reason: Arc<str>,
+    early: bool,
+}
+
+/// A call on its way to the connection.
+#[derive(Debug)]
+struct CallOut {
+    to: (Program, u32),
+    body: Encoded,
+    timeout: Duration,
+    reply: oneshot::Sender<Result<Bytes, Failed>>,
+}
+
+/// Why a call failed, before the server's name is put to it.
+#[derive(Debug)]
+enum Failed {
+    TimedOut(Duration),
+    Call(CallError),
+    Ended(Ended),
+}
+
+/// Arguments that are encoded already.
+#[derive(Debug)]
+struct Encoded(Vec<u8>);
+
+impl Pack<Vec<u8>> for Encoded {
+    fn pack(&self, out: &mut Vec<u8>) -> xdr_codec::Result<usize> {
+        out.extend_from_slice(&self.0);
+        Ok(self.0.len())
+    }
+}
+
+impl Client {
+    /// Speaks to `server` over `stream`, in a task of the current runtime.
+    pub fn spawn<S>(server: ServerAddress, stream: S, tls: bool) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (calls, calls_in) = mpsc::channel(QUEUE);
+        let (state_out, state) = watch::channel(State::default());
+        let connection = Connection {
+            wire: Wire::new(stream, Peer::new(Limits::default())),
+            calls: calls_in,
+            state: state_out,
+            heard: Instant::now(),
+            answered: false,
+            tls,
+        };
+        tokio::spawn(connection.run(server.clone()));
+        Self { server, calls, state }
+    }
+
+    /// The server at the other end.
+    pub fn server(&self) -> &ServerAddress {
+        &self.server
+    }
+
+    /// Calls a procedure and returns its results, undecoded.
+    pub async fn call<P: Procedure>(&self, request: &P::Request<'_>, timeout: Duration) -> Result<Bytes, Error> {
+        let body = Encoded(xdr::encode(request)?);
+        let (reply, answer) = oneshot::channel();
+        let call = CallOut { to: (P::PROGRAM, P::NUMBER), body, timeout, reply };
+        if self.calls.send(call).await.is_err() {
+            return Err(self.failed(Failed::Ended(self.ended())));
+        }
+        match answer.await {
+            Ok(result) => result.map_err(|failed| self.failed(failed)),
+            Err(_) => Err(self.failed(Failed::Ended(self.ended()))),
+        }
+    }
+
+    /// How many FETCHSPEC callbacks have come.
+    pub fn notifications(&self) -> u64 {
+        self.state.borrow().notifications
+    }
+
+    /// Waits until more than `seen` FETCHSPEC callbacks have come; the error is the end of the connection. Cancel safe.
+    pub async fn notified(&mut self, seen: u64) -> Result<u64, Error> {
+        let state = self.state.wait_for(|state| state.notifications > seen || state.ended.is_some()).await;
+        let (notifications, ended) = match state {
+            Ok(state) => (state.notifications, state.ended.clone()),
+            Err(_) => (seen, Some(self.ended())),
+        };
+        match ended {
+            // A change that was announced just before the end is worth acting on first.
+            Some(ended) if notifications <= seen => Err(self.failed(Failed::Ended(ended))),
+            _ => Ok(notifications),
+        }
+    }
+
+    fn ended(&self) -> Ended {
+        let unknown = || Ended { reason: "the connection's task is gone".into(), early: false };
+        self.state.borrow().ended.clone().unwrap_or_else(unknown)
+    }
+
+    fn failed(&self, failed: Failed) -> Error {
+        let server = self.server.clone();
+        match failed {
+            Failed::TimedOut(after) => Error::TimedOut { server, after },
+            Failed::Call(error) => Error::Call { server, error },
+            Failed::Ended(Ended { reason, early }) => Error::Closed { server, reason, early },
+        }
+    }
+}
+
+/// What the peer keeps with a call.
+#[derive(Debug)]
+struct Tag {
+    to: (Program, u32),
+    timeout: Duration,
+    /// `None` for a PING of our own.
+    reply: Option<oneshot::Sender<Result<Bytes, Failed>>>,
+}
+
+/// The task that owns the socket.
+#[derive(Debug)]
+struct Connection<S> {
+    wire: Wire<S, Tag>,
+    calls: mpsc::Receiver<CallOut>,
+    state: watch::Sender<State>,
+    /// When the server's last byte came.
+    heard: Instant,
+    /// Whether the server has answered anything at all.
+    answered: bool,
+    tls: bool,
+}
+
+/// Why the task ends.
+enum Stop {
+    /// Nobody has a handle any more.
+    Unused,
+    /// A PING was not answered.
+    Silent,
+    End(End),
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    async fn run(mut self, server: ServerAddress) {
+        let stop = loop {
+            let ping_at = self.heard + IDLE;
+            let wake = self.wire.peer().poll_timeout().map_or(ping_at, |timeout| timeout.min(ping_at));
+            tokio::select! {
+                biased;
+                event = self.wire.event() => match event {
+                    Ok(event) => self.handle(event),
+                    Err(end) => break Stop::End(end),
+                },
+                call = self.calls.recv() => match call {
+                    Some(call) => self.send(call),
+                    None => break Stop::Unused,
+                },
+                () = sleep_until(wake.into()) => if let Err(stop) = self.handle_timeout() { break stop },
+            }
+        };
+        let ended = self.explain(stop);
+        debug!(%server, reason = %ended.reason, "connection ended");
+        for tag in self.wire.peer().close() {
+            if let Some(reply) = tag.reply {
+                // A caller that has gone does not need its answer.
+                let _ = reply.send(Err(Failed::Ended(ended.clone())));
+            }
+        }
+        self.state.send_modify(|state| state.ended = Some(ended));
+        // Orderly: what a server still wants to read is written, within reason.
+        let _ = timeout(Duration::from_millis(100), self.wire.flush()).await;
+    }
+
+    fn send(&mut self, CallOut { to, body, timeout, reply }: CallOut) {
+        trace!(target: "kadalu::frame", "→ call  {}", describe::call(to.0.number, to.1, &body.0));
+        let tag = Tag { to, timeout, reply: Some(reply) };
+        let called = self.wire.peer().call(Instant::now(), timeout, to, &body, tag);
+        // A full table is the caller's: the queue of a handle is shorter than the table, so only clones can fill it.
+        if let Err((busy, Tag { reply: Some(reply), .. })) = called {
+            let ended = Ended { reason: busy.to_string().into(), early: false };
+            let _ = reply.send(Err(Failed::Ended(ended)));
+        }
+    }
+
+    fn handle(&mut self, event: Event<Tag>) {
+        self.heard = Instant::now();
+        match event {
+            Event::Reply { tag, result } => {
+                self.answered = true;
+                trace!(target: "kadalu::frame", "← reply {}", describe::reply(tag.to.0.number, tag.to.1, &result));
+                if let Some(reply) = tag.reply {
+                    let _ = reply.send(result.map_err(Failed::Call));
+                }
+            }
+            Event::Call(Incoming { program, version, procedure, body, .. }) => {
+                trace!(target: "kadalu::frame", "← call  {}", describe::call(program, procedure, &body));
+                let fetchspec = (programs::CALLBACK.number, programs::CALLBACK.version, programs::FETCHSPEC);
+                if (program, version, procedure) == fetchspec {
+                    self.state.send_modify(|state| state.notifications += 1);
+                }
+            }
+        }
+    }
+
+    fn handle_timeout(&mut self) -> Result<(), Stop> {
+        let now = Instant::now();
+        while let Some(tag) = self.wire.peer().poll_timed_out(now) {
+            match tag.reply {
+                Some(reply) => drop(reply.send(Err(Failed::TimedOut(tag.timeout)))),
+                None => return Err(Stop::Silent),
+            }
+        }
+        if now >= self.heard + IDLE {
+            // The next one is due after another idle time, or never if this one stays unanswered.
+            self.heard = now;
+            let to = (Ping::PROGRAM, Ping::NUMBER);
+            trace!(target: "kadalu::frame", "→ call  {}", describe::call(to.0.number, to.1, &[]));
+            let tag = Tag { to, timeout: PING_TIMEOUT, reply: None };
+            // No room for a PING means that calls wait, whose own timeouts do its work.
+            let _ = self.wire.peer().call(now, PING_TIMEOUT, to, &(), tag);
+        }
+        Ok(())
+    }
+
+    fn explain(&self, stop: Stop) -> Ended {
+        let early = |io: bool| io && !self.answered;
+        let (reason, early) = match stop {
+            Stop::Unused => ("no longer used".to_owned(), false),
+            Stop::Silent => (format!("no answer to a PING within {PING_TIMEOUT:?}"), false),
+            Stop::End(End::Violation(violation)) => (violation.to_string(), false),
+            Stop::End(End::Closed { in_record: false }) if early(true) => {
+                (explain_early_close(self.tls).to_owned(), true)
+            }
+            Stop::End(End::Io(error)) => match TlsError::of(&error) {
+                Some(tls) => (tls.to_string(), true),
+                None if early(error.kind() == std::io::ErrorKind::ConnectionReset) => {
+                    (explain_early_close(self.tls).to_owned(), true)
+                }
+                None => (error.to_string(), false),
+            },
+            Stop::End(end @ End::Closed { .. }) => (end.to_string(), false),
+        };
+        Ended { reason: reason.into(), early }
+    }
+}
