@@ -1,1 +1,27 @@
-//! Sockets.
+//! Sockets: TCP, TLS and unix, both ends.
+//!
+//! [`ServerAddress`] says where, [`connect`] and [`connect_any`] go there, [`Listener`] is what they reach, and
+//! [`Stream`] is what both give: bytes in order, whatever carries them. What the bytes mean is no business of this
+//! module; of TLS it knows Gluster's way ([`TlsClient`]): a list of trusted certificates and no host names.
+
+pub mod address;
+pub mod connect;
+pub mod listen;
+mod race;
+mod socket;
+pub mod stream;
+pub mod tls;
+pub mod trust;
+
+#[cfg(test)]
+mod test_peer;
+
+pub use address::{AddressError, DEFAULT_PORT, ServerAddress, parse_brick_vol_servers, parse_servers};
+pub use connect::{
+    AttemptError, ConnectError, ConnectOptions, Connected, FailedAttempt, Family, NoneReachable, SourcePort,
+    connect, connect_any,
+};
+pub use listen::{Listener, PeerInfo};
+pub use stream::Stream;
+pub use tls::{Pem, TlsClient, TlsConfigError, TlsError, TlsOptions, explain_early_close};
+pub use trust::Untrusted;
