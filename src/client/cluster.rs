@@ -21,13 +21,11 @@ use super::{
 use crate::{
     glusterd::{
         OpVersions,
-        cli::{self, Friend, ListFriends},
-        handshake::{self, Getspec},
+        cli::{self, Friend, ListFriends, UuidGet},
+        handshake::{self, DictRequest, Getspec},
     },
-    transport::{
-        ConnectOptions, ServerAddress, SourcePort, connect,
-        parse_brick_vol_servers,
-    },
+    transport::{ConnectOptions, ServerAddress, SourcePort, connect, parse_brick_vol_servers},
+    xdr::Opaque,
 };
 
 /// The most servers that are kept, configured and learned; the largest clusters have fewer.
@@ -130,6 +128,12 @@ impl Client {
             Ok(Err(refusal)) => Err(Error::Refused { server, refusal }),
             Err(error) => Err(Error::Reply { server, error }),
         }
+    }
+
+    /// The id of the server; `None` where it has none to tell.
+    pub async fn uuid(&self, timeout: Duration) -> Result<Option<String>, Error> {
+        let body = self.call::<UuidGet>(&DictRequest { dict: Opaque(&[]) }, timeout).await?;
+        cli::uuid(&body).map_err(|error| Error::Reply { server: self.server().clone(), error })
     }
 
     /// The servers of the pool as this one sees them, itself as `localhost`.
@@ -252,11 +256,23 @@ impl Cluster {
         (Instant::now(), connected)
     }
 
-    /// What each of `servers` serves, all asked at once; those that are not heard within `within` are left out.
-    pub(super) async fn survey(&self, key: &str, servers: Vec<ServerAddress>, within: Duration) -> Vec<Result<Fetched, Error>> {
+    /// What each of `servers` serves, and its id where it has one; all asked at once, and those that are not heard
+    /// `within` are left out.
+    pub(super) async fn survey(
+        &self,
+        key: &str,
+        servers: Vec<ServerAddress>,
+        within: Duration,
+    ) -> Vec<(Option<String>, Result<Fetched, Error>)> {
         let mut running = JoinSet::new();
         for server in servers {
-            self.start(&mut running, server, key);
+            let (options, key, progress) = (self.0.options.clone(), key.to_owned(), watch::channel(false).0);
+            running.spawn(async move {
+                match attempt(&server, &options, &key, &progress).await {
+                    Ok((client, fetched)) => (client.uuid(within).await.ok().flatten(), Ok(fetched)),
+                    Err(error) => (None, Err(error)),
+                }
+            });
         }
         let mut answers = Vec::new();
         let end = sleep(within);
@@ -264,7 +280,7 @@ impl Cluster {
         loop {
             tokio::select! {
                 done = running.join_next() => match done {
-                    Some(Ok(attempt)) => answers.push(attempt.map(|(_, fetched)| fetched)),
+                    Some(Ok(answer)) => answers.push(answer),
                     Some(Err(error)) => debug!(%error, "an attempt was cut short"),
                     None => return answers,
                 },

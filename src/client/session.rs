@@ -51,8 +51,7 @@ enum Why {
 #[derive(Debug)]
 struct Suspect {
     text: bytes::Bytes,
-    /// Whether the server has repeated it after the time that it takes a glusterd to learn better.
-    repeated: bool,
+    /// When the server has had the time to learn better.
     look_at: Instant,
 }
 
@@ -120,7 +119,7 @@ impl Session {
         let mut seen = 0;
         let mut suspect = None;
         let mut torn = 0;
-        if let Err(error) = self.consider(fetched, Why::Connected, &mut suspect).await {
+        if let Err(error) = self.consider(&client, fetched, Why::Connected, &mut suspect).await {
             return error;
         }
         self.meet_friends(&client);
@@ -144,23 +143,20 @@ impl Session {
             match client.getspec(&self.key, options.op_versions, options.reply).await {
                 Ok(fetched) => {
                     torn = 0;
-                    if let Err(error) = self.consider(fetched, why, &mut suspect).await {
+                    if let Err(error) = self.consider(&client, fetched, why, &mut suspect).await {
                         return error;
                     }
                 }
                 Err(Error::Refused { refusal: Refusal::NotFound { op_errno }, server }) => {
                     suspect = None;
                     let mine = Err(Error::Refused { refusal: Refusal::NotFound { op_errno }, server: server.clone() });
-                    let mut answers = self.ask_others(&server).await;
+                    let mut answers = self.ask_others(&client).await;
                     answers.push(mine);
                     if gone(&answers) {
                         self.vanish(server);
                     } else {
-                        return answers.pop().and_then(Result::err).unwrap_or(Error::Closed {
-                            server,
-                            reason: "the others have the volume".into(),
-                            early: false,
-                        });
+                        let reason = "it does not know the volume, which other servers have".into();
+                        return Error::Closed { server, reason, early: false };
                     }
                 }
                 // Written in two steps by a filter script (facts §5.6): whole in a moment, or the server has a problem.
@@ -174,7 +170,7 @@ impl Session {
     }
 
     /// What a volfile means for the last good one.
-    async fn consider(&mut self, fetched: Fetched, why: Why, suspect: &mut Option<Suspect>) -> Result<(), Error> {
+    async fn consider(&mut self, client: &Client, fetched: Fetched, why: Why, suspect: &mut Option<Suspect>) -> Result<(), Error> {
         self.cluster.learn(fetched.others.iter().cloned());
         let Some(good) = self.good.clone() else {
             self.accept(&fetched, None);
@@ -190,29 +186,29 @@ impl Session {
             return Ok(());
         }
         let known = suspect.take().filter(|suspect| suspect.text == fetched.text);
-        let trusted = match (&known, why) {
-            (None, Why::Notified | Why::Polled) => true,
-            (Some(known), Why::Notified | Why::Polled) if known.look_at > Instant::now() => {
-                *suspect = Some(Suspect { text: fetched.text, repeated: known.repeated, look_at: known.look_at });
+        let trusted = match &known {
+            // Not what the reconnect brought: a change that this server has made or heard of since.
+            None if why != Why::Connected => true,
+            Some(known) if known.look_at > Instant::now() => {
+                *suspect = Some(Suspect { text: fetched.text, look_at: known.look_at });
                 return Ok(());
             }
-            (Some(_), _) => self.confirm(&fetched, true).await?,
-            (None, _) => self.confirm(&fetched, false).await?,
+            known => self.confirm(client, &fetched, known.is_some()).await?,
         };
         if trusted {
             self.accept(&fetched, Some(&good));
         } else {
             debug!(server = %fetched.server, "a volfile that changed while there was no connection waits for a second look");
             let look_at = Instant::now() + self.cluster.options().second_look;
-            *suspect = Some(Suspect { text: fetched.text, repeated: known.is_some(), look_at });
+            *suspect = Some(Suspect { text: fetched.text, look_at });
         }
         Ok(())
     }
 
     /// Whether a volfile that came with a reconnect is to be believed: by agreement of the servers that can be asked, or,
     /// where there is no other, because the server has had the time to learn better and `repeated` it.
-    async fn confirm(&self, fetched: &Fetched, repeated: bool) -> Result<bool, Error> {
-        let answers = self.ask_others(&fetched.server).await;
+    async fn confirm(&self, client: &Client, fetched: &Fetched, repeated: bool) -> Result<bool, Error> {
+        let answers = self.ask_others(client).await;
         let others = answers.into_iter().filter_map(Result::ok).collect::<Vec<_>>();
         let agree = others.iter().filter(|other| same(&other.text, &fetched.text)).count();
         let votes = |text: &[u8]| others.iter().filter(|other| same(&other.text, text)).count();
@@ -236,9 +232,20 @@ impl Session {
         }
     }
 
-    async fn ask_others(&self, server: &ServerAddress) -> Vec<Result<Fetched, Error>> {
-        let others = self.cluster.servers().into_iter().filter(|other| other != server).collect();
-        self.cluster.survey(&self.key, others, SURVEY).await
+    /// What the other servers have. One that is known by several names is asked once, and the one at the other end of
+    /// `client` not at all, whatever it is called: servers are told apart by their ids.
+    async fn ask_others(&self, client: &Client) -> Vec<Result<Fetched, Error>> {
+        let mut ids = Vec::from_iter(client.uuid(SURVEY).await.ok().flatten());
+        let others = self.cluster.servers().into_iter().filter(|other| other != client.server()).collect();
+        let answers = self.cluster.survey(&self.key, others, SURVEY).await;
+        let mut distinct = |id: Option<String>| match id {
+            Some(id) if ids.contains(&id) => false,
+            id => {
+                ids.extend(id);
+                true
+            }
+        };
+        answers.into_iter().filter(|(id, _)| distinct(id.clone())).map(|(_, answer)| answer).collect()
     }
 
     /// Publishes a volfile, if glusterfs may be given it.

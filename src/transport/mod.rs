@@ -12,6 +12,7 @@ mod socket;
 pub mod stream;
 pub mod tls;
 pub mod trust;
+mod wire;
 
 #[cfg(test)]
 mod test_peer;
@@ -25,3 +26,4 @@ pub use listen::{Listener, PeerInfo};
 pub use stream::Stream;
 pub use tls::{Pem, TlsClient, TlsConfigError, TlsError, TlsOptions, explain_early_close};
 pub use trust::Untrusted;
+pub use wire::{End, Wire};
