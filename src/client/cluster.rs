@@ -115,7 +115,12 @@ impl Client {
     }
 
     /// Fetches a volfile. `key` is a volume's name, or another of the keys that glusterd knows (facts §5.1).
-    pub async fn getspec(&self, key: &str, op_versions: OpVersions, timeout: Duration) -> Result<Fetched, Error> {
+    pub async fn getspec(
+        &self,
+        key: &str,
+        op_versions: OpVersions,
+        timeout: Duration,
+    ) -> Result<Fetched, Error> {
         let xdata = op_versions.to_dict();
         let body = self.call::<Getspec>(&handshake::getspec(key, &xdata), timeout).await?;
         let server = self.server().clone();
@@ -202,7 +207,11 @@ impl Cluster {
     ///
     /// A server is given `stagger` to connect and `patience` to answer; then the next is tried beside it, and at once
     /// when it fails. Every kind of failure moves on, an error reply too.
-    pub(super) async fn open(&self, key: &str, servers: &[ServerAddress]) -> Result<(Client, Fetched), NoVolfile> {
+    pub(super) async fn open(
+        &self,
+        key: &str,
+        servers: &[ServerAddress],
+    ) -> Result<(Client, Fetched), NoVolfile> {
         let mut queue = servers.iter().cloned().collect::<VecDeque<_>>();
         let mut running = JoinSet::new();
         let mut failures = Vec::new();
@@ -216,7 +225,8 @@ impl Cluster {
                 };
                 (started, connected) = self.start(&mut running, server, key);
             }
-            let wait = if *connected.borrow_and_update() { self.0.options.patience } else { self.0.options.stagger };
+            let wait =
+                if *connected.borrow_and_update() { self.0.options.patience } else { self.0.options.stagger };
             let progress = connected.changed();
             tokio::select! {
                 Some(done) = running.join_next() => match done {
@@ -291,7 +301,12 @@ impl Cluster {
 }
 
 /// Connects and fetches; once more from a privileged port where the server demands one.
-async fn attempt(server: &ServerAddress, options: &Options, key: &str, connected: &watch::Sender<bool>) -> Attempt {
+async fn attempt(
+    server: &ServerAddress,
+    options: &Options,
+    key: &str,
+    connected: &watch::Sender<bool>,
+) -> Attempt {
     let mut connect = options.connect.clone();
     loop {
         let client = Client::connect(server, &connect).await?;

@@ -107,7 +107,11 @@ impl Client {
     }
 
     /// Calls a procedure and returns its results, undecoded.
-    pub async fn call<P: Procedure>(&self, request: &P::Request<'_>, timeout: Duration) -> Result<Bytes, Error> {
+    pub async fn call<P: Procedure>(
+        &self,
+        request: &P::Request<'_>,
+        timeout: Duration,
+    ) -> Result<Bytes, Error> {
         let body = Encoded(xdr::encode(request)?);
         let (reply, answer) = oneshot::channel();
         let call = CallOut { to: (P::PROGRAM, P::NUMBER), body, timeout, reply };
@@ -127,16 +131,11 @@ impl Client {
 
     /// Waits until more than `seen` FETCHSPEC callbacks have come; the error is the end of the connection. Cancel safe.
     pub async fn notified(&mut self, seen: u64) -> Result<u64, Error> {
-        let state = self.state.wait_for(|state| state.notifications > seen || state.ended.is_some()).await;
-        let (notifications, ended) = match state {
-            Ok(state) => (state.notifications, state.ended.clone()),
-            Err(_) => (seen, Some(self.ended())),
-        };
-        match ended {
-            // A change that was announced just before the end is worth acting on first.
-            Some(ended) if notifications <= seen => Err(self.failed(Failed::Ended(ended))),
-            _ => Ok(notifications),
-        }
+        // An error is the end of the task, which the state tells as well.
+        let _ = self.state.wait_for(|state| state.notifications > seen || state.ended.is_some()).await;
+        let notifications = self.notifications();
+        // A change that was announced just before the end is worth acting on first.
+        if notifications > seen { Ok(notifications) } else { Err(self.failed(Failed::Ended(self.ended()))) }
     }
 
     fn ended(&self) -> Ended {

@@ -64,9 +64,11 @@ pub enum Error {
 fn call_advice(error: &CallError) -> String {
     match error {
         // glusterd's answer to a source port of 1024 or more with `rpc-auth-allow-insecure off` (facts §2.4).
-        CallError::Denied(Denied::Authentication(2)) => "the server takes only calls from source ports below 1024 \
+        CallError::Denied(Denied::Authentication(2)) => {
+            "the server takes only calls from source ports below 1024 \
             (rpc-auth-allow-insecure is off there): run as root or with CAP_NET_BIND_SERVICE, or turn it on"
-            .to_owned(),
+                .to_owned()
+        }
         other => other.to_string(),
     }
 }
@@ -90,7 +92,9 @@ impl Error {
     /// Its kind.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Connect(error) if error.tls().is_some_and(|tls| !matches!(tls, TlsError::Io(_))) => Kind::Access,
+            Self::Connect(error) if error.tls().is_some_and(|tls| !matches!(tls, TlsError::Io(_))) => {
+                Kind::Access
+            }
             Self::Connect(error) if wants_privilege(error) => Kind::Access,
             Self::Closed { early: true, .. } | Self::Call { error: CallError::Denied(_), .. } => Kind::Access,
             Self::Connect(_) | Self::Closed { .. } | Self::TimedOut { .. } => Kind::Unreachable,

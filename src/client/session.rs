@@ -149,7 +149,10 @@ impl Session {
                 }
                 Err(Error::Refused { refusal: Refusal::NotFound { op_errno }, server }) => {
                     suspect = None;
-                    let mine = Err(Error::Refused { refusal: Refusal::NotFound { op_errno }, server: server.clone() });
+                    let mine = Err(Error::Refused {
+                        refusal: Refusal::NotFound { op_errno },
+                        server: server.clone(),
+                    });
                     let mut answers = self.ask_others(&client).await;
                     answers.push(mine);
                     if gone(&answers) {
@@ -170,7 +173,13 @@ impl Session {
     }
 
     /// What a volfile means for the last good one.
-    async fn consider(&mut self, client: &Client, fetched: Fetched, why: Why, suspect: &mut Option<Suspect>) -> Result<(), Error> {
+    async fn consider(
+        &mut self,
+        client: &Client,
+        fetched: Fetched,
+        why: Why,
+        suspect: &mut Option<Suspect>,
+    ) -> Result<(), Error> {
         self.cluster.learn(fetched.others.iter().cloned());
         let Some(good) = self.good.clone() else {
             self.accept(&fetched, None);
@@ -219,7 +228,8 @@ impl Session {
             Some(_) if (agree + 1) * 2 > others.len() + 1 => Ok(true),
             Some(other) if votes(&other.text) * 2 > others.len() + 1 => Err(Error::Closed {
                 server: fetched.server.clone(),
-                reason: format!("it serves another volfile than most servers, such as {}", other.server).into(),
+                reason: format!("it serves another volfile than most servers, such as {}", other.server)
+                    .into(),
                 early: false,
             }),
             Some(other) => {
@@ -286,12 +296,13 @@ impl Session {
         tokio::spawn(async move {
             let reply = cluster.options().reply;
             match client.friends(reply).await {
-                Ok(friends) => cluster.learn(friends.iter().filter(|friend| friend.hostname != "localhost").filter_map(
-                    |friend| {
-                        let port = if friend.port == 0 { crate::transport::DEFAULT_PORT } else { friend.port };
+                Ok(friends) => cluster.learn(
+                    friends.iter().filter(|friend| friend.hostname != "localhost").filter_map(|friend| {
+                        let port =
+                            if friend.port == 0 { crate::transport::DEFAULT_PORT } else { friend.port };
                         ServerAddress::tcp(&friend.hostname, port).ok()
-                    },
-                )),
+                    }),
+                ),
                 Err(error) => debug!(%error, "no list of peers"),
             }
         });

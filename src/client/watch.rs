@@ -28,7 +28,14 @@ pub struct Generation {
 /// Leaves the text out: volfiles can hold credentials.
 impl fmt::Debug for Generation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Generation({}, {} bytes, {}, from {})", self.number, self.text.len(), self.digest, self.server)
+        write!(
+            f,
+            "Generation({}, {} bytes, {}, from {})",
+            self.number,
+            self.text.len(),
+            self.digest,
+            self.server
+        )
     }
 }
 

@@ -48,7 +48,11 @@ pub fn reply(program: u32, procedure: u32, result: &Result<Bytes, CallError>) ->
         to if is::<Getspec>(to) => match xdr::decode::<GetspecReply<'_>>(body) {
             Ok(reply) => {
                 let (op_ret, op_errno) = (reply.op_ret, reply.op_errno);
-                let written = write!(line, ", op_ret {op_ret}, op_errno {op_errno}, volfile {} bytes", reply.spec.0.len());
+                let written = write!(
+                    line,
+                    ", op_ret {op_ret}, op_errno {op_errno}, volfile {} bytes",
+                    reply.spec.0.len()
+                );
                 for (key, value) in Dict::decode(reply.xdata.0).unwrap_or_default().iter() {
                     let _ = write!(line, ", {key} {value:?}");
                 }
@@ -57,7 +61,9 @@ pub fn reply(program: u32, procedure: u32, result: &Result<Bytes, CallError>) ->
             Err(error) => write!(line, ", {error}"),
         },
         to if is::<Dump>(to) => match dump::programs(body) {
-            Ok(programs) => programs.iter().try_for_each(|p| write!(line, ", {} v{}", p.name.as_bstr(), p.version)),
+            Ok(programs) => {
+                programs.iter().try_for_each(|p| write!(line, ", {} v{}", p.name.as_bstr(), p.version))
+            }
             Err(error) => write!(line, ", {error}"),
         },
         to if is::<PortByBrick>(to) => match portmap::port(body) {
@@ -100,10 +106,7 @@ mod tests {
         );
         let body = xdr::encode(&GetspecReply::success(b"option password secret", &[]).unwrap()).unwrap();
         let line = reply(programs::HANDSHAKE.number, 2, &Ok(body.into()));
-        assert_eq!(
-            line,
-            "Gluster Handshake GETSPEC, 40 bytes, op_ret 22, op_errno 0, volfile 22 bytes"
-        );
+        assert_eq!(line, "Gluster Handshake GETSPEC, 40 bytes, op_ret 22, op_errno 0, volfile 22 bytes");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
         dump::{Dump, DumpProgram, DumpReply, DumpRequest, Ping, PingReply},
         handshake::{self, Getspec, GetspecReply, GetspecRequest},
         portmap::{PortByBrick, PortByBrickReply, PortByBrickRequest},
-        programs::{self, DUMP, HANDSHAKE, PORTMAP},
+        programs::{DUMP, HANDSHAKE, PORTMAP},
     },
     rpc::{Incoming, Program, message::Accepted},
     xdr::{self, Chain, Opaque, Pack, Text},
@@ -75,7 +75,10 @@ fn getspec(call: &Incoming, volumes: &Volumes) -> Answer {
             let fetched = Some(Fetch { key, volume: Some(volume), op_versions });
             Answer { status: Accepted::Success, body, fetched }
         }
-        None => Answer { fetched: Some(Fetch { key, volume: None, op_versions }), ..success(&GetspecReply::NOT_FOUND) },
+        None => Answer {
+            fetched: Some(Fetch { key, volume: None, op_versions }),
+            ..success(&GetspecReply::NOT_FOUND)
+        },
     }
 }
 
@@ -115,7 +118,8 @@ mod tests {
 
     /// One call through two peers, as over a wire.
     fn ask(volumes: &Volumes, to: (Program, u32), body: &impl Pack<Vec<u8>>) -> Result<Bytes, CallError> {
-        let (mut client, mut server) = (Peer::<()>::new(Limits::default()), Peer::<()>::new(Limits::default()));
+        let (mut client, mut server) =
+            (Peer::<()>::new(Limits::default()), Peer::<()>::new(Limits::default()));
         client.call(Instant::now(), Duration::from_secs(1), to, body, ()).unwrap();
         let mut bytes = carry(&mut client);
         let Some(Event::Call(call)) = server.poll_event(&mut bytes).unwrap() else { panic!("no call") };
@@ -162,8 +166,14 @@ mod tests {
         let volumes = Volumes::default();
         let refused = |program, procedure| ask(&volumes, (program, procedure), &()).unwrap_err();
         let unavailable = CallError::Refused(Accepted::ProcedureUnavailable);
-        assert_eq!(refused(Program { number: 5, ..DUMP }, 1), CallError::Refused(Accepted::ProgramUnavailable));
-        assert_eq!(refused(programs::CLI, 33), CallError::Refused(Accepted::ProgramUnavailable));
+        assert_eq!(
+            refused(Program { number: 5, ..DUMP }, 1),
+            CallError::Refused(Accepted::ProgramUnavailable)
+        );
+        assert_eq!(
+            refused(crate::glusterd::programs::CLI, 33),
+            CallError::Refused(Accepted::ProgramUnavailable)
+        );
         assert_eq!(refused(HANDSHAKE, 0), unavailable);
         assert_eq!(refused(HANDSHAKE, 3), unavailable);
         assert_eq!(refused(PORTMAP, 4), unavailable);

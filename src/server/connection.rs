@@ -105,7 +105,9 @@ pub(super) async fn serve(stream: Stream, peer: PeerInfo, volumes: Arc<Volumes>,
             match timeout(limits.stalled, wire.flush()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(end)) => break end.to_string(),
-                Err(_) => break format!("left {} bytes unread for {:?}", wire.peer().waiting(), limits.stalled),
+                Err(_) => {
+                    break format!("left {} bytes unread for {:?}", wire.peer().waiting(), limits.stalled);
+                }
             }
         }
         tokio::select! {

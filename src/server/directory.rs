@@ -1,14 +1,12 @@
 use std::{
     collections::BTreeMap,
     fs, io,
-    mem::MaybeUninit,
-    os::fd::OwnedFd,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
-use tokio::{io::unix::AsyncFd, time::timeout};
+use tokio::{net::unix::pipe, time::timeout};
 use tracing::{error, info};
 
 use super::Server;
@@ -25,7 +23,8 @@ const RESCAN: Duration = Duration::from_secs(5);
 pub struct Directory {
     path: PathBuf,
     server: Server,
-    notifications: AsyncFd<OwnedFd>,
+    /// An inotify descriptor: it is read as a pipe is.
+    notifications: pipe::Receiver,
     /// What was read last from each file, faulty ones too, so that a fault is told once.
     files: BTreeMap<String, Vec<u8>>,
 }
@@ -42,7 +41,7 @@ impl Directory {
             | WatchFlags::MOVED_TO
             | WatchFlags::ONLYDIR;
         inotify::add_watch(&notifications, &path, flags)?;
-        let notifications = AsyncFd::new(notifications)?;
+        let notifications = pipe::Receiver::from_owned_fd_unchecked(notifications)?;
         let mut directory = Self { path, server, notifications, files: BTreeMap::new() };
         directory.scan()?;
         Ok(directory)
@@ -52,10 +51,8 @@ impl Directory {
     pub async fn follow(mut self) {
         loop {
             match timeout(RESCAN, self.notifications.readable()).await {
-                Ok(Ok(mut ready)) => {
-                    drain(self.notifications.get_ref());
-                    ready.clear_ready();
-                }
+                // What they say is of no interest: the scan sees everything.
+                Ok(Ok(())) => while self.notifications.try_read(&mut [0; 4096]).is_ok() {},
                 Ok(Err(error)) => error!(%error, "no notifications from the directory"),
                 Err(_) => {}
             }
@@ -79,7 +76,9 @@ impl Directory {
                     self.files.insert(volume.clone(), text);
                 }
                 // Gone since it was listed, or not ours to read: the next scan knows.
-                Err(error) => error!(file = %file.display(), %error, "cannot read a volfile; what was served before stays"),
+                Err(error) => {
+                    error!(file = %file.display(), %error, "cannot read a volfile; what was served before stays")
+                }
             }
         }
         self.files.retain(|volume, _| {
@@ -98,7 +97,8 @@ fn volfiles(directory: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        let Some(volume) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".vol"))
+        let Some(volume) =
+            path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".vol"))
         else {
             continue;
         };
@@ -112,13 +112,6 @@ fn volfiles(directory: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
         }
     }
     Ok(found)
-}
-
-/// Takes all notifications: the scan that follows sees everything they told.
-fn drain(notifications: &OwnedFd) {
-    let mut buffer = [MaybeUninit::uninit(); 4096];
-    let mut reader = inotify::Reader::new(notifications, &mut buffer);
-    while reader.next().is_ok() {}
 }
 
 #[cfg(test)]

@@ -105,7 +105,9 @@ impl Server {
                             drop(place);
                         });
                     }
-                    Err(_) => warn!(?peer, limit = self.limits.connections, "too many connections: closed one more"),
+                    Err(_) => {
+                        warn!(?peer, limit = self.limits.connections, "too many connections: closed one more")
+                    }
                 },
                 Err(error) => wait_after(&error).await,
             }

@@ -56,11 +56,7 @@ struct Served {
 
 impl Default for Volumes {
     fn default() -> Self {
-        Self {
-            served: RwLock::default(),
-            changes: broadcast::channel(LAG).0,
-            connections: Mutex::default(),
-        }
+        Self { served: RwLock::default(), changes: broadcast::channel(LAG).0, connections: Mutex::default() }
     }
 }
 

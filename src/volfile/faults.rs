@@ -1,0 +1,25 @@
+use super::{Graph, Severity, Volfile};
+
+/// Why no glusterfs may be given this volfile, a sentence each; none for one that loads as it was meant.
+pub fn faults(text: &[u8]) -> Vec<String> {
+    let volfile = match Volfile::parse(text) {
+        Ok(volfile) => volfile,
+        Err(error) => return vec![error.to_string()],
+    };
+    let Some(graph) = Graph::new(&volfile) else { return vec!["no volume in it".to_owned()] };
+    let problems = graph.problems();
+    problems.iter().filter(|p| p.severity() == Severity::Error).map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::faults;
+
+    #[test]
+    fn each_fault_is_a_sentence_with_its_line() {
+        assert!(faults(b"volume a\n type t/t\n option x 1\nend-volume\n").is_empty());
+        assert!(faults(b"volume a\n type t/t\n").first().is_some_and(|fault| fault.contains("line 2")));
+        let two = faults(b"volume a\n type t/t\n subvolumes b `c`\nend-volume\n");
+        assert!(two.len() >= 2 && two.iter().all(|fault| fault.starts_with("line ")), "{two:?}");
+    }
+}
