@@ -5,6 +5,7 @@
 //! module; of TLS it knows Gluster's way ([`TlsClient`]): a list of trusted certificates and no host names.
 
 pub mod address;
+mod certificate;
 pub mod connect;
 pub mod listen;
 mod race;
