@@ -1,10 +1,11 @@
 //! Sockets: TCP, TLS and unix, both ends.
 //!
-//! [`ServerAddress`] says where, [`connect`] and [`connect_any`] go there, [`Listener`] is what they reach, and
+//! [`ServerAddress`] says where, [`connect()`] and [`connect_any`] go there, [`Listener`] is what they reach, and
 //! [`Stream`] is what both give: bytes in order, whatever carries them. What the bytes mean is no business of this
 //! module; of TLS it knows Gluster's way ([`TlsClient`]): a list of trusted certificates and no host names.
 
 pub mod address;
+mod certificate;
 pub mod connect;
 pub mod listen;
 mod race;

@@ -20,7 +20,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName}
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{self, AlertDescription, CertificateError, SignatureScheme};
 
-use super::trust::{Trust, Untrusted, public_key};
+use super::certificate::public_key;
+use super::trust::{Trust, Untrusted};
 
 /// The largest PEM file read: a system's whole CA bundle is a tenth of it.
 const MAX_PEM_BYTES: usize = 4 << 20;
