@@ -1,0 +1,104 @@
+//! One file a subcommand. Data goes to standard output, words to standard error.
+
+mod bench;
+mod demo;
+mod exit;
+mod generate;
+mod output;
+mod servers;
+mod volfile_get;
+mod volfile_server;
+
+use std::{io::IsTerminal, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+
+use exit::{Exit, Failure};
+
+/// Native tools for Gluster volumes that someone else runs.
+#[derive(Debug, Parser)]
+#[command(name = "kadalu", version, max_term_width = 100, after_help = EXITS)]
+struct Kadalu {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXITS: &str = "Exit codes: 0 ok, 1 other, 2 usage, 3 no server reachable, 4 no such volume, 5 op-version, \
+    6 TLS or access, 7 check failed, 8 invalid volfile.\n\
+    Every flag can be given in the environment too, as KADALU_ and its name: KADALU_TLS_CA for --tls-ca.\n\
+    RUST_LOG sets what is logged to standard error, such as RUST_LOG=glusterd_client=debug.";
+
+/// Options of every subcommand.
+#[derive(Debug, Args)]
+struct Global {
+    /// How log lines look
+    #[arg(long, global = true, env = "KADALU_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// One object a line
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    VolfileGet(volfile_get::VolfileGet),
+    VolfileServer(volfile_server::VolfileServer),
+    Demo(demo::Demo),
+    Bench(bench::Bench),
+    Completions(generate::Completions),
+    Man(generate::Man),
+}
+
+/// Runs what the command line says.
+pub(crate) fn run() -> ExitCode {
+    let Kadalu { global, command } = Kadalu::parse();
+    let frames = matches!(&command, Command::VolfileGet(get) if get.trace);
+    start_logging(global.log_format, frames);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report(Failure::other("cannot start", error)),
+    };
+    let result = runtime.block_on(async {
+        match command {
+            Command::VolfileGet(get) => get.run().await,
+            Command::VolfileServer(server) => server.run().await,
+            Command::Demo(demo) => demo.run().await,
+            Command::Bench(bench) => bench.run().await,
+            Command::Completions(completions) => completions.run(),
+            Command::Man(man) => man.run(),
+        }
+    });
+    // A read of a dead mount or a slow resolver may still sit in a thread: it must not hold us.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => report(failure),
+    }
+}
+
+fn report(failure: Failure) -> ExitCode {
+    eprintln!("kadalu: {}", failure.message);
+    failure.exit.into()
+}
+
+fn start_logging(format: LogFormat, frames: bool) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,kadalu=info"));
+    let filter = match "kadalu::frame=trace".parse() {
+        Ok(directive) if frames => filter.add_directive(directive),
+        _ => filter,
+    };
+    let registry = tracing_subscriber::registry().with(filter);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => registry.with(lines.with_ansi(std::io::stderr().is_terminal()).with_target(false)).init(),
+        LogFormat::Json => registry.with(lines.json()).init(),
+    }
+}

@@ -1,0 +1,113 @@
+//! The options by which a subcommand finds and speaks to a cluster.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+use glusterd_client::{
+    client::{Cluster, Options},
+    glusterd::OpVersions,
+    transport::{ConnectOptions, Family, ServerAddress, TlsClient, TlsOptions, parse_servers},
+};
+
+use super::{Exit, Failure};
+
+/// Which cluster and which volume.
+#[derive(Debug, Args)]
+pub(crate) struct Target {
+    /// host[:port], a comma list of them, [IPv6]:port, or unix:/path; with :/VOLUME behind it, the volume too
+    #[arg(value_name = "SERVERS[:/VOLUME]", env = "KADALU_SERVERS")]
+    servers: String,
+    /// The volume
+    #[arg(value_name = "VOLUME", env = "KADALU_VOLUME")]
+    volume: Option<String>,
+}
+
+/// How to reach the servers.
+#[derive(Debug, Args)]
+pub(crate) struct Connecting {
+    /// Seconds for the whole of a fetch, or for each reply where it watches
+    #[arg(long, env = "KADALU_TIMEOUT", value_name = "SECONDS", default_value = "45", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+    /// Op-versions that are announced; the default blocks no admin's change
+    #[arg(long, env = "KADALU_OP_VERSION", value_name = "MIN:MAX")]
+    op_version: Option<OpVersions>,
+    /// Certificates to trust, as in glusterfs.ca; turns TLS on
+    #[arg(long, env = "KADALU_TLS_CA", value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// Our certificate, as in glusterfs.pem; glusterd demands one
+    #[arg(long, env = "KADALU_TLS_CERT", value_name = "FILE", requires = "tls_ca", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its key, as in glusterfs.key
+    #[arg(long, env = "KADALU_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Use IPv4 only
+    #[arg(short = '4', long, env = "KADALU_IPV4", conflicts_with = "ipv6")]
+    ipv4: bool,
+    /// Use IPv6 only
+    #[arg(short = '6', long, env = "KADALU_IPV6")]
+    ipv6: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("a number of seconds above 0 is wanted".to_owned()),
+    }
+}
+
+impl Target {
+    /// The servers and the volume.
+    pub(crate) fn parse(&self) -> Result<(Vec<ServerAddress>, String), Failure> {
+        let usage = |message: String| Failure::new(Exit::Usage, message);
+        let (servers, volume) = match &self.volume {
+            Some(volume) => (self.servers.as_str(), volume.as_str()),
+            None => self
+                .servers
+                .rsplit_once(":/")
+                .filter(|(servers, _)| *servers != "unix")
+                .ok_or_else(|| usage(format!("no volume in {:?}: say SERVERS VOLUME or SERVERS:/VOLUME", self.servers)))?,
+        };
+        if volume.trim_matches('/').contains('/') && self.volume.is_none() {
+            return Err(usage(format!("{volume:?} is not a volume: a subdirectory is not part of a volfile")));
+        }
+        let servers = parse_servers(servers).map_err(|error| usage(error.to_string()))?;
+        Ok((servers, volume.to_owned()))
+    }
+}
+
+impl Connecting {
+    /// A cluster, spoken to as the options say.
+    pub(crate) fn cluster(&self, servers: Vec<ServerAddress>) -> Result<Cluster, Failure> {
+        Ok(Cluster::new(servers, self.options()?))
+    }
+
+    /// The options for a [`Cluster`].
+    pub(crate) fn options(&self) -> Result<Options, Failure> {
+        let family = match (self.ipv4, self.ipv6) {
+            (true, _) => Family::V4,
+            (_, true) => Family::V6,
+            _ => Family::Any,
+        };
+        let tls = match &self.tls_ca {
+            Some(ca) => {
+                let identity = self.tls_cert.clone().zip(self.tls_key.clone());
+                if identity.is_none() {
+                    tracing::warn!(target: "kadalu", "without --tls-cert and --tls-key: glusterd hangs up on clients without a certificate");
+                }
+                let options = TlsOptions { ca: ca.clone(), identity };
+                Some(TlsClient::load(&options).map_err(|error| Failure::new(Exit::Access, error))?)
+            }
+            None => None,
+        };
+        let defaults = Options::default();
+        let timeout = self.timeout.min(defaults.connect.timeout);
+        Ok(Options {
+            connect: ConnectOptions { timeout, family, tls, ..defaults.connect },
+            op_versions: self.op_version.unwrap_or(OpVersions::ANY),
+            reply: self.timeout,
+            patience: defaults.patience.min(self.timeout / 2),
+            ..defaults
+        })
+    }
+}

@@ -1,0 +1,67 @@
+//! `kadalu volfile-server`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use glusterd_client::{
+    server::{Directory, Limits, Server},
+    transport::{Listener, ServerAddress},
+};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+
+use super::{Exit, Failure};
+
+/// Serve the volfiles of a directory as a glusterd does
+///
+/// DIR/VOLUME.vol is served as VOLUME. When a file changes, the clients that fetched it are told (FETCHSPEC) and fetch it
+/// again; a file that glusterfs would refuse is not served, and the last good one stays. Replace files by rename.
+///
+/// Example: kadalu volfile-server --listen unix:/run/volfiles.sock --dir /etc/volfiles
+///
+/// Then: glusterfs --volfile-server=/run/volfiles.sock --volfile-server-transport=unix --volfile-id=VOLUME /mnt
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct VolfileServer {
+    /// host:port, [IPv6]:port (which takes IPv4 too, for [::]), or unix:/path
+    #[arg(long, env = "KADALU_LISTEN", value_name = "ADDR")]
+    listen: ServerAddress,
+    /// The directory
+    #[arg(long, env = "KADALU_DIR", value_name = "DIR")]
+    dir: PathBuf,
+    /// Connections at one time
+    #[arg(long, env = "KADALU_MAX_CONNECTIONS", value_name = "N", default_value_t = Limits::default().connections)]
+    max_connections: usize,
+}
+
+impl VolfileServer {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        raise_open_files();
+        let server = Server::new(Limits { connections: self.max_connections, ..Limits::default() });
+        let directory = Directory::open(&self.dir, server.clone())
+            .map_err(|error| Failure::other(format_args!("cannot serve {}", self.dir.display()), error))?;
+        let listener = Listener::bind(&self.listen)
+            .await
+            .map_err(|error| Failure::new(Exit::Unreachable, format_args!("cannot listen on {}: {error}", self.listen)))?;
+        let address = listener.local_addr().map_or_else(|| self.listen.to_string(), |address| address.to_string());
+        info!(target: "kadalu", %address, volumes = server.volumes().join(" "), "listening");
+        let mut terminate =
+            signal(SignalKind::terminate()).map_err(|error| Failure::other("cannot wait for SIGTERM", error))?;
+        tokio::select! {
+            () = server.serve(listener) => {}
+            () = directory.follow() => {}
+            _ = terminate.recv() => info!(target: "kadalu", "SIGTERM"),
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        Ok(())
+    }
+}
+
+/// Lets the process have as many open files as it is allowed at the most: each connection is one.
+pub(crate) fn raise_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Without it the server holds fewer connections, and says so when it meets the limit.
+    let _ = setrlimit(Resource::Nofile, limit);
+}
