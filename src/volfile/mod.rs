@@ -47,6 +47,8 @@ mod kind;
 mod lex;
 mod parse;
 mod problem;
+#[cfg(test)]
+mod properties;
 mod render;
 mod secret;
 mod shown;
