@@ -1,6 +1,8 @@
 //! Reads volfiles as glusterfs does: the corpus in `tests/volfiles` is given to the installed `glusterfs` and
 //! to us, and what its parser says in its log, word by word, is what we must have read.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -247,6 +249,6 @@ fn the_corpus_has_a_file_for_each_fault() {
         );
     }
     let all = "backtick cycle duplicate-option duplicate-subvolume duplicate-volume empty-option empty-subvolume \
-               later-subvolume long-name mount-fuse nul-byte orphan outside-library own-subvolume undefined-subvolume";
+               later-subvolume long-name mount-fuse nul-byte orphan outside-type own-subvolume undefined-subvolume";
     assert_eq!(seen.iter().map(|fault| fault.trim_matches('"')).collect::<Vec<_>>().join(" "), all);
 }

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use bstr::BStr;
 use serde::Serialize;
 
 use super::graph::Graph;
-use super::kind::{Kind, Redundancy};
+use super::kind::{Redundancy, Set};
 use super::problem::Severity;
 use super::shown::shown;
 
@@ -21,7 +22,7 @@ pub struct Check {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volume: Option<String>,
     /// What it means and what to do, in one sentence.
-    pub advice: String,
+    pub advice: &'static str,
 }
 
 impl fmt::Display for Check {
@@ -41,121 +42,105 @@ impl fmt::Display for Check {
 /// What is wrong with the volume, or noteworthy, for one who wants to keep PVs on it.
 pub fn checks(graph: &Graph<'_>) -> Vec<Check> {
     let kind = graph.kind();
-    let mut found = Vec::new();
-    let mut add = |code, severity, volume: Option<&str>, advice: &str| {
-        let volume = volume.map(str::to_owned);
-        found.push(Check { code, severity, volume, advice: advice.to_owned() });
-    };
-    use Severity::{Error, Warning};
-
-    if kind.bricks().next().is_none() {
-        add("no-bricks", Error, None, "no brick is in this volfile: is it a client's volfile of a volume?");
-    }
-    if kind.read_only {
-        add(
-            "read-only",
-            Error,
-            None,
-            "nothing can be written: turn features.read-only off, or use the volume and not its snapshot",
-        );
-    }
-    if kind.shard {
-        add(
-            "sharded",
-            Warning,
-            None,
-            "pieces of files lie in /.shard, where no directory quota counts them: sizes of PVs cannot be enforced",
-        );
-    }
-    if kind.layout.width() > 1 {
-        add(
-            "distributed",
-            Warning,
-            None,
-            "a file lies on one of several sets of bricks: a PV can use up its share of one set while the others are empty",
-        );
-    }
-    for set in &kind.decommissioned {
-        add(
-            "decommissioned",
-            Warning,
-            Some(set),
-            "remove-brick is moving its data away: commit it or stop it",
-        );
-    }
-    for client in
-        graph.xlators().filter(|xlator| xlator.is_reachable() && xlator.xlator_type() == "protocol/client")
-    {
-        let name = shown(client.name());
-        if client.option("remote-host").is_none() {
-            add(
-                "no-remote-host",
-                Error,
-                Some(&name),
-                "it has no remote-host, so glusterfs takes its volfile server: mount from glusterd itself, or turn features.uss off",
-            );
-        }
-        if client.option("transport-type").is_some_and(|transport| transport == "rdma") {
-            add(
-                "rdma",
-                Error,
-                Some(&name),
-                "glusterfs 8 and later have no rdma: change the volume's transport to tcp",
+    let about_volume = [
+        (kind.bricks().next().is_none(), NO_BRICKS),
+        (kind.read_only, READ_ONLY),
+        (kind.shard, SHARDED),
+        (kind.layout.width() > 1, DISTRIBUTED),
+    ];
+    let mut found: Vec<_> =
+        about_volume.into_iter().filter(|(holds, _)| *holds).map(|(_, rule)| rule.check(None)).collect();
+    found.extend(kind.decommissioned.iter().map(|set| DECOMMISSIONED.check(Some(set))));
+    for xlator in graph.xlators().filter(|xlator| xlator.is_reachable()) {
+        if xlator.xlator_type() == "protocol/client" {
+            let rdma = xlator.option("transport-type").is_some_and(|transport| transport == "rdma");
+            let rules = [(xlator.option("remote-host").is_none(), NO_REMOTE_HOST), (rdma, RDMA)];
+            let name = shown(xlator.name());
+            found.extend(
+                rules.into_iter().filter(|(holds, _)| *holds).map(|(_, rule)| rule.check(Some(&name))),
             );
         }
     }
-    redundancy(graph, &kind, &mut add);
+    for set in &kind.sets {
+        let quorum = graph.get(&set.name).and_then(|xlator| xlator.option("quorum-type"));
+        found.extend(set_rules(set, quorum).into_iter().map(|rule| rule.check(Some(&set.name))));
+    }
     found
 }
 
-fn redundancy(
-    graph: &Graph<'_>,
-    kind: &Kind,
-    add: &mut impl FnMut(&'static str, Severity, Option<&str>, &str),
-) {
-    for set in &kind.sets {
-        let hosts: HashSet<&str> = set.bricks.iter().map(|brick| brick.address.host.as_str()).collect();
-        if hosts.len() < set.bricks.len() {
-            add(
-                "shared-host",
-                Severity::Warning,
-                Some(&set.name),
-                "several of its bricks are on one host and fail together",
-            );
-        }
-        let quorum = graph.get(&set.name).and_then(|xlator| xlator.option("quorum-type"));
-        match set.redundancy {
-            Redundancy::None => {
-                add(
-                    "single-copy",
-                    Severity::Warning,
-                    Some(&set.name),
-                    "there is one copy of its files: they are away with the brick",
-                );
-            }
-            // Without the option, replicate takes `auto` for three and more, and `none` for two.
-            Redundancy::Replicate { copies: 2 } if quorum.is_none_or(|quorum| quorum == "none") => {
-                add(
-                    "no-quorum",
-                    Severity::Warning,
-                    Some(&set.name),
-                    "two copies without quorum can be written apart (split brain): add an arbiter",
-                );
-            }
-            Redundancy::Replicate { .. } | Redundancy::Arbiter { .. }
-                if quorum.is_some_and(|quorum| quorum == "none") =>
-            {
-                add(
-                    "no-quorum",
-                    Severity::Warning,
-                    Some(&set.name),
-                    "its quorum is turned off, so copies can be written apart (split brain): reset cluster.quorum-type",
-                );
-            }
-            _ => {}
-        }
+fn set_rules(set: &Set, quorum: Option<&BStr>) -> Vec<Rule> {
+    let hosts: HashSet<&str> = set.bricks.iter().map(|brick| brick.address.host.as_str()).collect();
+    let shared = (hosts.len() < set.bricks.len()).then_some(SHARED_HOST);
+    let off = quorum.is_some_and(|quorum| quorum == "none");
+    let copies = match set.redundancy {
+        Redundancy::None => Some(SINGLE_COPY),
+        // Without the option replicate takes `auto` for three copies and more, and `none` for two.
+        Redundancy::Replicate { copies: 2 } if off || quorum.is_none() => Some(NO_QUORUM_OF_TWO),
+        Redundancy::Replicate { .. } | Redundancy::Arbiter { .. } if off => Some(NO_QUORUM),
+        _ => None,
+    };
+    shared.into_iter().chain(copies).collect()
+}
+
+/// A code, how bad it is, and the advice.
+struct Rule(&'static str, Severity, &'static str);
+
+impl Rule {
+    fn check(self, volume: Option<&str>) -> Check {
+        let Self(code, severity, advice) = self;
+        Check { code, severity, volume: volume.map(str::to_owned), advice }
     }
 }
+
+const NO_BRICKS: Rule = Rule(
+    "no-bricks",
+    Severity::Error,
+    "no brick is in this volfile: ask for the client's volfile of a volume",
+);
+const READ_ONLY: Rule = Rule(
+    "read-only",
+    Severity::Error,
+    "nothing can be written: turn features.read-only off, or use the volume and not its snapshot",
+);
+const SHARDED: Rule = Rule(
+    "sharded",
+    Severity::Warning,
+    "pieces of files lie in /.shard, where no directory's quota counts them: sizes of PVs cannot be enforced",
+);
+const DISTRIBUTED: Rule = Rule(
+    "distributed",
+    Severity::Warning,
+    "each file lies on one of several sets of bricks: one set can be full for a PV while the others are empty",
+);
+const DECOMMISSIONED: Rule =
+    Rule("decommissioned", Severity::Warning, "remove-brick is moving its data away: commit it or stop it");
+const NO_REMOTE_HOST: Rule = Rule(
+    "no-remote-host",
+    Severity::Error,
+    "it has no remote-host and takes its volfile server for one: mount from glusterd itself, or turn features.uss off",
+);
+const RDMA: Rule =
+    Rule("rdma", Severity::Error, "glusterfs 8 and later have no rdma: change the volume's transport to tcp");
+const SHARED_HOST: Rule = Rule(
+    "shared-host",
+    Severity::Warning,
+    "several of its bricks are on one host and fail together: move all but one of them",
+);
+const SINGLE_COPY: Rule = Rule(
+    "single-copy",
+    Severity::Warning,
+    "there is one copy of its files, away when the brick is: add copies with add-brick replica 3",
+);
+const NO_QUORUM_OF_TWO: Rule = Rule(
+    "no-quorum",
+    Severity::Warning,
+    "two copies without quorum can be written apart (split brain): add an arbiter",
+);
+const NO_QUORUM: Rule = Rule(
+    "no-quorum",
+    Severity::Warning,
+    "its quorum is turned off, so copies can be written apart (split brain): reset cluster.quorum-type",
+);
 
 #[cfg(test)]
 mod tests {
