@@ -150,7 +150,7 @@ impl<'g> Comparison<'g> {
 
     /// The options of two translators, as maps; without those that say where the brick is, if `moved` said it.
     fn options_but(&mut self, old: Xlator<'g>, new: Xlator<'g>, moved: bool) {
-        let counts = |(key, _): &(&BStr, &BStr)| !is_credential(key) && !(moved && is_remote(new, key));
+        let counts = |(key, _): &(&BStr, &BStr)| !(is_credential(key) || moved && is_remote(new, key));
         let mut before = old.options().into_iter().filter(counts).peekable();
         let mut after = new.options().into_iter().filter(counts).peekable();
         loop {

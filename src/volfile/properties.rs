@@ -31,7 +31,9 @@ fn use_all(bytes: &[u8]) {
 
 #[test]
 fn truncated_at_every_byte() {
-    for (_, text) in real() {
+    // The others differ from these in names and numbers only, and the work grows with the square of the size.
+    for (_, text) in real().into_iter().filter(|(name, _)| ["single", "thin", "uss"].contains(&name.as_str()))
+    {
         (0..text.len()).for_each(|end| use_all(&text[..end]));
     }
 }
