@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use bstr::ByteSlice;
 use serde::{Serialize, Serializer};
 
 use super::graph::Xlator;

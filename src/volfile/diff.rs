@@ -150,7 +150,7 @@ impl<'g> Comparison<'g> {
 
     /// The options of two translators, as maps; without those that say where the brick is, if `moved` said it.
     fn options_but(&mut self, old: Xlator<'g>, new: Xlator<'g>, moved: bool) {
-        let counts = |(key, _): &(&BStr, &BStr)| !is_credential(key) && !(moved && is_remote(new, key));
+        let counts = |(key, _): &(&BStr, &BStr)| !(is_credential(key) || moved && is_remote(new, key));
         let mut before = old.options().into_iter().filter(counts).peekable();
         let mut after = new.options().into_iter().filter(counts).peekable();
         loop {
@@ -210,4 +210,116 @@ fn counterpart<'g>(graph: &'g Graph<'g>, xlator: Xlator<'_>) -> Option<Xlator<'g
 
 fn only_in<'g>(graph: &'g Graph<'g>, other: &'g Graph<'g>) -> impl Iterator<Item = Xlator<'g>> {
     graph.xlators().filter(move |xlator| xlator.is_reachable() && counterpart(other, *xlator).is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volfile::Volfile;
+    use crate::volfile::example::Example;
+
+    fn change(old: &Volfile<'_>, new: &Volfile<'_>) -> (Class, Vec<String>) {
+        let change = diff(&Graph::new(old).unwrap(), &Graph::new(new).unwrap());
+        (change.class, change.items.iter().map(ToString::to_string).collect())
+    }
+
+    fn example() -> Example {
+        Example::new("v", 3, [("g1", "/a"), ("g2", "/a"), ("g3", "/a")])
+    }
+
+    fn lines(text: &str) -> Vec<String> {
+        text.lines().map(|line| line.trim().to_owned()).collect()
+    }
+
+    #[test]
+    fn options_are_compared_as_maps() {
+        let old = Volfile::parse("volume v type x/y option a 1 option b 2 option c 3 end-volume").unwrap();
+        let new = Volfile::parse("volume v type x/y option d 4 option b 9 option a 1 option b 3 end-volume")
+            .unwrap();
+        let expected = lines("~ v: b 2 → 3\n~ v: c 3 removed\n~ v: d set to 4");
+        assert_eq!(change(&old, &new), (Class::Options, expected));
+    }
+
+    #[test]
+    fn options_of_a_connection_wait_for_a_new_graph() {
+        let tls = example().option("protocol/client", "transport.socket.ssl-enabled", "on");
+        let (class, items) = change(&example().volfile(), &tls.volfile());
+        assert_eq!(class, Class::Options);
+        assert_eq!(
+            items[0],
+            "~ v-client-0: transport.socket.ssl-enabled off → on (works from the next graph on)"
+        );
+    }
+
+    #[test]
+    fn bricks_come_go_move_and_change_their_names() {
+        let old = example().volfile();
+        let mut other = example();
+        other.bricks[1] = ("g9".to_owned(), "/b".to_owned());
+        assert_eq!(
+            change(&old, &other.volfile()),
+            (Class::Topology, lines("~ brick g2:/a → g9:/b (v-client-1)"))
+        );
+
+        let mut four = Example { replica: 4, ..example() };
+        four.bricks.push(("g4".to_owned(), "/a".to_owned()));
+        let pending = "v-client-0,v-client-1,v-client-2";
+        let added = lines(&format!(
+            "+ brick g4:/a (v-client-3)\n~ v-replicate-0: afr-pending-xattr {pending} → {pending},v-client-3"
+        ));
+        assert_eq!(change(&old, &four.volfile()), (Class::Topology, added));
+        let (class, removed) = change(&four.volfile(), &old);
+        assert_eq!((class, &*removed[1]), (Class::Topology, "- brick g4:/a (v-client-3)"));
+
+        let text = String::from_utf8(old.render().unwrap()).unwrap();
+        let renamed =
+            text.replace("v-client-1", "v-client-7").replace("g3", "g8").replace("v-client-2", "v-client-8");
+        let (class, items) = change(&old, &Volfile::parse(&renamed).unwrap());
+        assert_eq!(class, Class::Topology);
+        assert!(items.contains(&"~ brick g2:/a: v-client-1 → v-client-7".to_owned()), "{items:?}");
+        assert!(items.contains(&"~ brick g3:/a → g8:/a (v-client-8)".to_owned()), "{items:?}");
+    }
+
+    #[test]
+    fn translators_come_go_and_change() {
+        let old = Volfile::parse(
+            "volume a type x/a option k 1 end-volume volume t type x/t subvolumes a end-volume",
+        )
+        .unwrap();
+        let new = "volume a type x/b option k 1 end-volume volume s type features/shard subvolumes a end-volume \
+                   volume t type x/t subvolumes s end-volume";
+        let new = Volfile::parse(new).unwrap();
+        let items = lines("~ a: type x/a → x/b\n+ s (features/shard)\n~ t: children a → s");
+        assert_eq!(change(&old, &new), (Class::Topology, items));
+        let items = lines("~ a: type x/b → x/a\n~ t: children s → a\n- s (features/shard)");
+        assert_eq!(change(&new, &old), (Class::Topology, items));
+    }
+
+    #[test]
+    fn the_order_of_children_matters() {
+        let text = "volume a type x/a option k 1 end-volume volume b type x/b option k 1 end-volume \
+                    volume t type x/t subvolumes a b end-volume";
+        let new = text.replace("a b", "b a");
+        let (old, new) = (Volfile::parse(text).unwrap(), Volfile::parse(&new).unwrap());
+        assert_eq!(change(&old, &new), (Class::Topology, lines("~ t: order of children a, b → b, a")));
+    }
+
+    #[test]
+    fn json_is_stable_and_without_secrets() {
+        let volfile = |ping: &str, password: &str, key: &str| {
+            let mut volfile = Volfile::new();
+            let volume = volfile.volume("c", "protocol/client").option("password", password);
+            volume.option("ping-timeout", ping).option("s3plugin-seckey", key).option("transport-type", ping);
+            volfile
+        };
+        let (old, new) = (volfile("42", "hush", "hush1"), volfile("10", "hush2", "hush3"));
+        let change = diff(&Graph::new(&old).unwrap(), &Graph::new(&new).unwrap());
+        assert_eq!(
+            serde_json::to_string(&change).unwrap(),
+            r#"{"class":"options","items":[{"kind":"option-changed","volume":"c","key":"ping-timeout","from":"42","to":"10"},"#
+                .to_owned()
+                + r#"{"kind":"option-changed","volume":"c","key":"s3plugin-seckey","from":"(secret)","to":"(secret)"},"#
+                + r#"{"kind":"option-changed","volume":"c","key":"transport-type","from":"42","to":"10","needs_new_graph":true}]}"#
+        );
+    }
 }

@@ -75,11 +75,11 @@ pub enum Fault {
     Orphan,
     /// `mount/fuse` cannot be in a volfile; glusterfs refuses it.
     MountFuse,
-    /// A type or transport with a way out of the directory it is loaded from: glusterfs would load and run
-    /// any library of that name (seen on 10.3 with `type ../../…/tmp/x`).
-    OutsideLibrary {
-        /// The type or transport.
-        library: String,
+    /// A type that leads out of the directory of translators: glusterfs would load and run any library of
+    /// that name (seen on 10.3 with `type ../../…/tmp/x`).
+    OutsideType {
+        /// The type.
+        xlator_type: String,
     },
     /// A type that is not installed, by [`Graph::unknown_types`].
     UnknownType {
@@ -142,10 +142,10 @@ impl fmt::Display for Fault {
             Self::EmptySubvolume => f.write_str("`\"\"` as a subvolume: glusterfs would go on without it"),
             Self::Orphan => f.write_str("it is not below the last volume, so nothing would use it"),
             Self::MountFuse => f.write_str("glusterfs refuses the type `mount/fuse` in a volfile"),
-            Self::OutsideLibrary { library } => {
+            Self::OutsideType { xlator_type } => {
                 write!(
                     f,
-                    "`{library}` leads out of the directory of translators: glusterfs would run any library"
+                    "the type `{xlator_type}` leads out of the translators' directory: glusterfs would run any library"
                 )
             }
             Self::UnknownType { xlator_type } => write!(f, "the type `{xlator_type}` is not installed here"),
@@ -161,7 +161,8 @@ impl fmt::Display for Fault {
 impl Graph<'_> {
     /// All that is wrong with the volfile, in the order of its lines. A volfile without an
     /// [`Severity::Error`] among them is loaded by glusterfs as it was meant, provided the types are
-    /// installed ([`Graph::unknown_types`]) and the options are to the translators' liking.
+    /// installed ([`Graph::unknown_types`]) and the options are to the translators' liking. Of a volfile made
+    /// in code, [`Volfile::render`](super::Volfile::render) refuses the words that cannot be written.
     pub fn problems(&self) -> Vec<Problem> {
         let mut found = Findings::default();
         for (byte, fault) in [(b'`', Fault::Backtick), (0, Fault::NulByte)] {
@@ -220,7 +221,7 @@ impl Graph<'_> {
         found.problems(self.volfile().text())
     }
 
-    /// What is wrong with the volume's own name, type and transport.
+    /// What is wrong with the volume's own name and type.
     fn names<'g>(&'g self, xlator: Xlator<'g>, found: &mut Findings<'g>) {
         let (name, at) = (xlator.name(), xlator.section().at());
         if self.get(name).is_some_and(|first| first.index() != xlator.index()) {
@@ -232,10 +233,8 @@ impl Graph<'_> {
         if xlator.xlator_type() == "mount/fuse" {
             found.add(at, xlator, Fault::MountFuse);
         }
-        for library in [Some(xlator.xlator_type()), xlator.option("transport-type")].into_iter().flatten() {
-            if library.split_str("/").any(|part| part == b"..") {
-                found.add(at, xlator, Fault::OutsideLibrary { library: shown(library) });
-            }
+        if xlator.xlator_type().split_str("/").any(|part| part == b"..") {
+            found.add(at, xlator, Fault::OutsideType { xlator_type: shown(xlator.xlator_type()) });
         }
     }
 
@@ -287,7 +286,7 @@ mod tests {
         let text = b"# a `comment`
             volume a type x/y subvolumes c a end-volume
             volume b type mount/fuse option k v option k \"\" option k w subvolumes a a nobody end-volume
-            volume a type ../../x option transport-type ../y end-volume
+            volume a type ../../x option k v end-volume
             volume c type x/y subvolumes a \"\" b end-volume";
         assert_eq!(
             problems(text),
@@ -302,8 +301,7 @@ mod tests {
                 "line 3: volume `b`: subvolume `a` is named twice",
                 "line 3: volume `b`: subvolume `nobody` is not defined: glusterfs would go on without it",
                 "line 4: volume `a`: defined again",
-                "line 4: volume `a`: `../../x` leads out of the directory of translators: glusterfs would run any library",
-                "line 4: volume `a`: `../y` leads out of the directory of translators: glusterfs would run any library",
+                "line 4: volume `a`: the type `../../x` leads out of the translators' directory: glusterfs would run any library",
                 "line 4: volume `a`: it is not below the last volume, so nothing would use it",
                 "line 5: volume `c`: `\"\"` as a subvolume: glusterfs would go on without it",
             ]

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use bstr::{BStr, ByteSlice};
+use bstr::BStr;
 
 /// Bytes as text of one line: what is not UTF-8 becomes U+FFFD, and control characters are escaped, because a
 /// volfile comes from the network and a terminal obeys them.
@@ -29,6 +29,8 @@ pub(super) fn shown(bytes: &BStr) -> String {
 
 #[cfg(test)]
 mod tests {
+    use bstr::ByteSlice;
+
     use super::*;
 
     #[test]
