@@ -98,7 +98,9 @@ fn start_logging(format: LogFormat, frames: bool) {
     let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match format {
-        LogFormat::Text => registry.with(lines.with_ansi(std::io::stderr().is_terminal()).with_target(false)).init(),
+        LogFormat::Text => {
+            registry.with(lines.with_ansi(std::io::stderr().is_terminal()).with_target(false)).init()
+        }
         LogFormat::Json => registry.with(lines.json()).init(),
     }
 }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 use glusterd_client::{
-    client::{Cluster, Options},
+    client::Options,
     glusterd::OpVersions,
     transport::{ConnectOptions, Family, ServerAddress, TlsClient, TlsOptions, parse_servers},
 };
@@ -62,14 +62,16 @@ impl Target {
         let usage = |message: String| Failure::new(Exit::Usage, message);
         let (servers, volume) = match &self.volume {
             Some(volume) => (self.servers.as_str(), volume.as_str()),
-            None => self
-                .servers
-                .rsplit_once(":/")
-                .filter(|(servers, _)| *servers != "unix")
-                .ok_or_else(|| usage(format!("no volume in {:?}: say SERVERS VOLUME or SERVERS:/VOLUME", self.servers)))?,
+            None => {
+                self.servers.rsplit_once(":/").filter(|(servers, _)| *servers != "unix").ok_or_else(|| {
+                    usage(format!("no volume in {:?}: say SERVERS VOLUME or SERVERS:/VOLUME", self.servers))
+                })?
+            }
         };
         if volume.trim_matches('/').contains('/') && self.volume.is_none() {
-            return Err(usage(format!("{volume:?} is not a volume: a subdirectory is not part of a volfile")));
+            return Err(usage(format!(
+                "{volume:?} is not a volume: a subdirectory is not part of a volfile"
+            )));
         }
         let servers = parse_servers(servers).map_err(|error| usage(error.to_string()))?;
         Ok((servers, volume.to_owned()))
@@ -77,12 +79,7 @@ impl Target {
 }
 
 impl Connecting {
-    /// A cluster, spoken to as the options say.
-    pub(crate) fn cluster(&self, servers: Vec<ServerAddress>) -> Result<Cluster, Failure> {
-        Ok(Cluster::new(servers, self.options()?))
-    }
-
-    /// The options for a [`Cluster`].
+    /// The options for a [`Cluster`](glusterd_client::client::Cluster).
     pub(crate) fn options(&self) -> Result<Options, Failure> {
         let family = match (self.ipv4, self.ipv6) {
             (true, _) => Family::V4,

@@ -40,13 +40,14 @@ impl VolfileServer {
         let server = Server::new(Limits { connections: self.max_connections, ..Limits::default() });
         let directory = Directory::open(&self.dir, server.clone())
             .map_err(|error| Failure::other(format_args!("cannot serve {}", self.dir.display()), error))?;
-        let listener = Listener::bind(&self.listen)
-            .await
-            .map_err(|error| Failure::new(Exit::Unreachable, format_args!("cannot listen on {}: {error}", self.listen)))?;
-        let address = listener.local_addr().map_or_else(|| self.listen.to_string(), |address| address.to_string());
+        let listener = Listener::bind(&self.listen).await.map_err(|error| {
+            Failure::new(Exit::Unreachable, format_args!("cannot listen on {}: {error}", self.listen))
+        })?;
+        let address =
+            listener.local_addr().map_or_else(|| self.listen.to_string(), |address| address.to_string());
         info!(target: "kadalu", %address, volumes = server.volumes().join(" "), "listening");
-        let mut terminate =
-            signal(SignalKind::terminate()).map_err(|error| Failure::other("cannot wait for SIGTERM", error))?;
+        let mut terminate = signal(SignalKind::terminate())
+            .map_err(|error| Failure::other("cannot wait for SIGTERM", error))?;
         tokio::select! {
             () = server.serve(listener) => {}
             () = directory.follow() => {}

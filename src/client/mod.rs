@@ -12,7 +12,7 @@ mod session;
 mod watch;
 
 pub use backoff::Backoff;
-pub use cluster::{Cluster, Fetched, Options};
+pub use cluster::{Cluster, Fetched, Options, digest};
 pub use connection::Client;
 pub use error::{Error, Kind, NoVolfile};
 pub use watch::{Event, Generation, Rejection, Watch};

@@ -202,6 +202,7 @@ mod tests {
         assert_eq!(volumes.publish("vol", VOLFILE.as_bytes()), Ok(false));
         let refused = volumes.publish("vol", b"volume v\n option a `id`\nend-volume\n").unwrap_err();
         assert!(refused.to_string().starts_with("volfile of \"vol\" refused: "), "{refused}");
-        assert_eq!(volumes.text("vol").unwrap(), VOLFILE.as_bytes());
+        let (_, body) = volumes.find("vol").unwrap();
+        assert_eq!(handshake::spec(&body).unwrap().unwrap().text, VOLFILE.as_bytes());
     }
 }

@@ -41,17 +41,10 @@ pub enum Refused {
 /// The volumes of a server, and who is connected.
 #[derive(Debug)]
 pub(super) struct Volumes {
-    served: RwLock<HashMap<String, Served>>,
+    /// The results of GETSPEC by volume, encoded once for all connections.
+    served: RwLock<HashMap<String, Bytes>>,
     changes: broadcast::Sender<Arc<str>>,
     connections: Mutex<BTreeMap<u64, ConnectionInfo>>,
-}
-
-#[derive(Debug, Clone)]
-struct Served {
-    /// The results of GETSPEC, encoded once for all connections.
-    reply: Bytes,
-    /// Offset and length of the volfile in it.
-    spec: (usize, usize),
 }
 
 impl Default for Volumes {
@@ -69,13 +62,11 @@ impl Volumes {
         let reply = GetspecReply::success(text, &[])
             .and_then(|reply| xdr::encode(&reply))
             .map_err(|error| Refused::TooLarge { volume: volume.to_owned(), error })?;
-        // Behind op_ret, op_errno and the length.
-        let served = Served { reply: reply.into(), spec: (12, text.len()) };
         let mut volumes = self.served.write().unwrap_or_else(PoisonError::into_inner);
-        if volumes.get(volume).is_some_and(|old| old.reply == served.reply) {
+        if volumes.get(volume).is_some_and(|old| old[..] == reply[..]) {
             return Ok(false);
         }
-        volumes.insert(volume.to_owned(), served);
+        volumes.insert(volume.to_owned(), reply.into());
         drop(volumes);
         // Nobody connected is no error.
         let _ = self.changes.send(volume.into());
@@ -101,13 +92,7 @@ impl Volumes {
             .into_iter()
             .flatten()
             .find(|name| volumes.contains_key(*name))?;
-        volumes.get(name).map(|served| (name.to_owned(), served.reply.clone()))
-    }
-
-    /// What is served under a name.
-    pub(super) fn text(&self, volume: &str) -> Option<Bytes> {
-        let volumes = self.served.read().unwrap_or_else(PoisonError::into_inner);
-        volumes.get(volume).map(|Served { reply, spec: (at, len) }| reply.slice(*at..at + len))
+        volumes.get(name).map(|reply| (name.to_owned(), reply.clone()))
     }
 
     pub(super) fn subscribe(&self) -> broadcast::Receiver<Arc<str>> {

@@ -5,6 +5,8 @@ use std::fmt;
 
 use bstr::{BStr, ByteSlice};
 
+use super::secret::{shown_key, shown_value};
+use super::shown::shown;
 use super::text::{Section, Volfile, VolumeOption};
 
 /// The graph that glusterfs would build of a volfile.
@@ -161,6 +163,11 @@ impl<'g> Xlator<'g> {
         options.sort_by(|one, other| one.key.cmp(&other.key));
         options.dedup_by(|later, kept| later.key == kept.key);
         options.into_iter().map(|option| (&*option.key, &*option.value)).collect()
+    }
+
+    /// The options in force as they may be shown: secrets are out, control characters escaped.
+    pub fn shown_options(self) -> impl Iterator<Item = (String, String)> + 'g {
+        self.options().into_iter().map(|(key, value)| (shown(&shown_key(key)), shown_value(key, value)))
     }
 
     /// Its children, in the order that glusterfs numbers them by.

@@ -85,6 +85,16 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "no change",
+            Self::Options => "options: applied in place",
+            Self::Topology => "topology: a new graph",
+        })
+    }
+}
+
 impl fmt::Display for Change {
     /// One line an item; nothing for no change.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

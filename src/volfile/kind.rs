@@ -230,6 +230,17 @@ pub(super) fn is_true(value: &BStr) -> bool {
     ["1", "on", "yes", "true", "enable"].iter().any(|word| value.eq_ignore_ascii_case(word.as_bytes()))
 }
 
+impl fmt::Display for Brick {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let role = match self.role {
+            Role::Data => "",
+            Role::Arbiter => ", arbiter",
+            Role::ThinArbiter => ", thin arbiter",
+        };
+        write!(f, "{} ({}{role})", self.address, self.client)
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.layout.fmt(f)

@@ -1,0 +1,54 @@
+use std::time::Duration;
+
+use glusterd_client::{
+    client::{Client, Cluster, Error, NoVolfile},
+    glusterd::cli::Friend,
+    transport::ServerAddress,
+};
+use serde_json::json;
+
+use super::{Failure, Format, output};
+
+/// `--servers`: asks the first server that answers for its pool.
+pub(super) async fn run(cluster: &Cluster, format: Format, timeout: Duration) -> Result<(), Failure> {
+    let mut failures = Vec::new();
+    for server in cluster.servers() {
+        match ask(cluster, &server, timeout).await {
+            Ok(friends) => return output::print(show(&server, &friends, format).as_bytes()),
+            Err(error) => failures.push(error),
+        }
+    }
+    Err(NoVolfile { key: "the list of servers".to_owned(), failures }.into())
+}
+
+async fn ask(cluster: &Cluster, server: &ServerAddress, timeout: Duration) -> Result<Vec<Friend>, Error> {
+    let client = Client::connect(server, &cluster.options().connect).await?;
+    client.friends(timeout).await
+}
+
+fn show(server: &ServerAddress, friends: &[Friend], format: Format) -> String {
+    let name = |friend: &Friend| match friend.hostname.as_str() {
+        "localhost" => server.to_string(),
+        other => other.to_owned(),
+    };
+    if format == Format::Json {
+        let servers = friends.iter().map(|friend| {
+            json!({
+                "server": name(friend),
+                "uuid": friend.uuid,
+                "connected": friend.connected,
+                "state": friend.state,
+                "names": friend.other_names,
+                "asked": friend.hostname == "localhost",
+            })
+        });
+        return format!("{:#}\n", json!({ "asked": server.to_string(), "servers": Vec::from_iter(servers) }));
+    }
+    let mut text = String::new();
+    for friend in friends {
+        let connected = if friend.connected { "connected" } else { "disconnected" };
+        let state = friend.state.as_deref().unwrap_or("asked");
+        text += &format!("{:<40} {connected:<13} {} {state}\n", name(friend), friend.uuid);
+    }
+    text
+}
