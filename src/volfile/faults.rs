@@ -18,7 +18,7 @@ mod tests {
     #[test]
     fn each_fault_is_a_sentence_with_its_line() {
         assert!(faults(b"volume a\n type t/t\n option x 1\nend-volume\n").is_empty());
-        assert!(faults(b"volume a\n type t/t\n").first().is_some_and(|fault| fault.contains("line 2")));
+        assert!(faults(b"volume a\n type t/t\n").first().is_some_and(|fault| fault.contains("line 3")));
         let two = faults(b"volume a\n type t/t\n subvolumes b `c`\nend-volume\n");
         assert!(two.len() >= 2 && two.iter().all(|fault| fault.starts_with("line ")), "{two:?}");
     }

@@ -1,15 +1,39 @@
-//! `kadalu bench`.
+//! `kadalu bench`: ratios against named peers, on the same work in one run.
 
-use clap::Args;
+mod child;
+mod connections;
+mod fetch;
+mod notify;
+mod raw;
+mod serve;
+mod stats;
+
+use clap::{Args, Subcommand};
 
 use super::Failure;
 
-/// Measure
+/// Measure the client and the server beside what else does their work
 #[derive(Debug, Args)]
-pub(crate) struct Bench {}
+pub(crate) struct Bench {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Fetch(fetch::FetchBench),
+    Serve(serve::ServeBench),
+    Connections(connections::ConnectionsBench),
+    Notify(notify::NotifyBench),
+}
 
 impl Bench {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        Ok(())
+        match self.what {
+            What::Fetch(bench) => bench.run().await,
+            What::Serve(bench) => bench.run().await,
+            What::Connections(bench) => bench.run().await,
+            What::Notify(bench) => bench.run().await,
+        }
     }
 }
