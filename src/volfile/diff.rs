@@ -109,15 +109,14 @@ impl<'g> Comparison<'g> {
         if !old.children().map(Xlator::name).eq(new.children().map(Xlator::name)) {
             self.children(old, new);
         }
-        let moved = match (old.brick(), new.brick()) {
-            (Some(from), Some(to)) if REMOTE.iter().any(|key| old.option(key) != new.option(key)) => {
-                self.topology(Item::BrickReplaced { volume: volume(), from, to });
-                true
-            }
-            _ => false,
-        };
+        let elsewhere = REMOTE.iter().any(|key| old.option(key) != new.option(key));
+        let moved = if elsewhere { old.brick().zip(new.brick()) } else { None };
+        let is_moved = moved.is_some();
+        if let Some((from, to)) = moved {
+            self.topology(Item::BrickReplaced { volume: volume(), from, to });
+        }
         if old.section().options() != new.section().options() {
-            self.options_but(old, new, moved);
+            self.options_but(old, new, is_moved);
         }
     }
 

@@ -46,6 +46,18 @@ impl Keyword {
             _ => None,
         }
     }
+
+    /// What is behind the keyword, if `text` begins with it: [`Keyword::of`] without a look for the word's end.
+    pub(super) fn strip_from(self, text: &[u8]) -> Option<&[u8]> {
+        let rest = match self {
+            Self::Option => text.strip_prefix(b"option"),
+            Self::Volume => text.strip_prefix(b"volume"),
+            Self::Type => text.strip_prefix(b"type"),
+            Self::Subvolumes => text.strip_prefix(b"subvolumes").or_else(|| text.strip_prefix(b"subvolumeS")),
+            Self::EndVolume => text.strip_prefix(b"end-volume"),
+        }?;
+        rest.first().is_none_or(|byte| !is_word(*byte)).then_some(rest)
+    }
 }
 
 /// What begins at the first byte that is no separator.
@@ -75,8 +87,19 @@ pub(super) fn gap(mut text: &[u8]) -> &[u8] {
 
 /// Whether `byte` may stand in a bare word; a `#` or a keyword's place is another matter.
 pub(super) fn is_word(byte: u8) -> bool {
-    !matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'"' | b'\\')
+    WORD[usize::from(byte)]
 }
+
+/// A table, because every byte of a volfile is asked for.
+const WORD: [bool; 256] = {
+    let mut table = [true; 256];
+    let mut ends: &[u8] = b" \t\r\n\"\\";
+    while let [byte, rest @ ..] = ends {
+        table[*byte as usize] = false;
+        ends = rest;
+    }
+    table
+};
 
 /// A string. `\x` is `x` whatever x is; a raw newline is dropped, also behind a backslash, which goes with it.
 ///

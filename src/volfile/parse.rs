@@ -11,8 +11,7 @@ use std::borrow::Cow;
 
 use bstr::{BStr, ByteSlice};
 use nom::Parser;
-use nom::bytes::complete::take_while;
-use nom::combinator::{cut, verify};
+use nom::combinator::cut;
 use nom::error::context;
 
 use super::error::{Error, Fail, MAX_SIZE, SyntaxError};
@@ -109,8 +108,7 @@ fn subvolumes<'a>(volfile: &mut Volfile<'a>, text: &'a [u8]) -> Parsed<'a, ()> {
 fn keyword<'a>(wanted: Keyword) -> impl Parser<&'a [u8], Output = (), Error = Fail<'a>> {
     move |text| {
         let text = lex::gap(text);
-        let (rest, _) =
-            verify(take_while(lex::is_word), |word: &[u8]| Keyword::of(word) == Some(wanted)).parse(text)?;
+        let rest = wanted.strip_from(text).ok_or(nom::Err::Error(Fail { at: text, expected: "" }))?;
         Ok((rest, ()))
     }
 }

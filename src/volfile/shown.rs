@@ -10,6 +10,11 @@ pub(super) struct Shown<'a>(pub(super) &'a BStr);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (true, Ok(plain)) = (self.0.is_ascii(), std::str::from_utf8(self.0))
+            && !plain.bytes().any(|byte| byte.is_ascii_control())
+        {
+            return f.write_str(plain);
+        }
         for chunk in self.0.utf8_chunks() {
             for char in chunk.valid().chars() {
                 if char.is_control() { write!(f, "{}", char.escape_default())? } else { f.write_char(char)? }
