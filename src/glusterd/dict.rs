@@ -47,8 +47,8 @@ impl<'a> Dict<'a> {
         }
         let mut input = Input { rest: bytes, len: bytes.len(), pair: 0, count: 0 };
         input.count = input.number()?;
-        let mut pairs = Vec::new();
-        // A bogus count fails where the data runs out; it reserves nothing.
+        // A bogus count fails where the data runs out; it reserves no more than the data can hold.
+        let mut pairs = Vec::with_capacity((input.rest.len() / MIN_PAIR).min(input.count as usize));
         for pair in 1..=input.count {
             input.pair = pair;
             let (key_len, value_len) = (input.number()? as usize, input.number()? as usize);
@@ -63,7 +63,8 @@ impl<'a> Dict<'a> {
         if !input.rest.is_empty() {
             return Err(DictError::Trailing(input.rest.len()));
         }
-        pairs.sort_by_key(|&(key, _)| key);
+        // In place; the address of a key stands for its turn in the message.
+        pairs.sort_unstable_by_key(|&(key, _)| (key, key.as_ptr()));
         Ok(Self { pairs })
     }
 
@@ -106,6 +107,9 @@ pub fn encode(pairs: &[(&str, &str)]) -> Vec<u8> {
     }
     out
 }
+
+/// Two lengths, an empty key with its NUL, and no value.
+const MIN_PAIR: usize = 9;
 
 struct Input<'a> {
     rest: &'a [u8],
@@ -161,6 +165,18 @@ mod tests {
         let len = bytes.len();
         bytes[len - 1] = b'5';
         assert_eq!(Dict::decode(&bytes).unwrap().iter().last().unwrap().1, "25");
+    }
+
+    #[test]
+    fn a_dict_costs_one_allocation_in_proportion_to_what_arrived() {
+        let pairs = (0..1000).map(|n| (n.to_string(), "v".to_owned())).collect::<Vec<_>>();
+        let pairs = pairs.iter().map(|(k, v)| (&**k, &**v)).collect::<Vec<_>>();
+        let mut bytes = encode(&pairs);
+        let whole = allocation_counter::measure(|| drop(Dict::decode(&bytes).unwrap()));
+        assert_eq!(whole.count_total, 1);
+        bytes[..4].copy_from_slice(&u32::MAX.to_be_bytes());
+        let lying = allocation_counter::measure(|| assert!(Dict::decode(&bytes).is_err()));
+        assert!(lying.bytes_max <= 4 * bytes.len() as u64, "{lying:?} for {} bytes", bytes.len());
     }
 
     proptest! {

@@ -2,8 +2,11 @@ use std::{collections::VecDeque, io::IoSlice};
 
 use bytes::{Buf, Bytes};
 
-use super::{message::Header, record};
-use crate::xdr::{self, Malformed, Pack};
+use super::{
+    message::Header,
+    record::{self, MAX_RECORD},
+};
+use crate::xdr::{self, Malformed, Pack, Why};
 
 /// Bodies from this size on are queued as they are; copying a smaller one is cheaper than one more entry of a `writev`.
 const SHARE_FROM: usize = 16 << 10;
@@ -27,25 +30,17 @@ impl Outbox {
     pub(super) fn push<T: Pack<Vec<u8>>>(&mut self, header: &Header<'_>, body: &T) -> Result<(), Malformed> {
         let start = self.tail.len();
         let result = self.header(header).and_then(|()| xdr::encode_into(body, &mut self.tail));
-        match result {
-            Ok(()) => self.seal_record(start, 0),
-            Err(_) => self.tail.truncate(start),
-        }
-        result
+        self.seal_record(start, 0, result)
     }
 
     /// Queues a record with a body that is encoded already.
     pub(super) fn push_shared(&mut self, header: &Header<'_>, body: &Bytes) -> Result<(), Malformed> {
         let start = self.tail.len();
-        if let Err(error) = self.header(header) {
-            self.tail.truncate(start);
-            return Err(error);
-        }
+        let result = self.header(header);
+        self.seal_record(start, body.len(), result)?;
         if body.len() < SHARE_FROM {
             self.tail.extend_from_slice(body);
-            self.seal_record(start, 0);
         } else {
-            self.seal_record(start, body.len());
             let mut head = Bytes::from(std::mem::take(&mut self.tail));
             head.advance(std::mem::take(&mut self.written));
             self.queued += head.len() + body.len();
@@ -59,9 +54,24 @@ impl Outbox {
         xdr::encode_into(header, &mut self.tail)
     }
 
-    fn seal_record(&mut self, start: usize, shared: usize) {
-        let len = self.tail.len() - start - 4 + shared;
-        self.tail[start..start + 4].copy_from_slice(&record::header(len));
+    /// Gives the record at `start` its header; takes it back where it could not be encoded or where a peer of this crate
+    /// would refuse it. `more` bytes are still to come.
+    fn seal_record(
+        &mut self,
+        start: usize,
+        more: usize,
+        encoded: Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        let len = self.tail.len() - start - 4 + more;
+        let result = encoded.and(match len {
+            ..=MAX_RECORD => Ok(()),
+            _ => Err(Malformed { field: "record", at: 0, why: Why::TooLong { len, max: MAX_RECORD } }),
+        });
+        match result {
+            Ok(()) => self.tail[start..start + 4].copy_from_slice(&record::header(len)),
+            Err(_) => self.tail.truncate(start),
+        }
+        result
     }
 }
 

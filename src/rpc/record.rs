@@ -2,9 +2,9 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// The largest record that is accepted: a volfile of 16 MiB (a thousand times a usual one) and what goes with it.
-/// glusterd itself drops a connection at 1 GiB (facts §1.1).
-pub const MAX_RECORD: usize = 20 << 20;
+/// The largest record that is accepted or sent: a volfile of 16 MiB (a thousand times a usual one), a dict of 4 MiB, and
+/// the words around them. glusterd itself drops a connection at 1 GiB (facts §1.1).
+pub const MAX_RECORD: usize = 21 << 20;
 
 /// The most fragments of one record, empty ones included: glusterd sends one; without a bound an endless run of empty
 /// fragments would be an endless record.
@@ -99,6 +99,6 @@ impl Assembler {
 
 /// The header of a record of `len` bytes in one fragment, as every Gluster peer sends it.
 pub fn header(len: usize) -> [u8; 4] {
-    debug_assert!(len <= MAX_RECORD, "bounded by the types that are encoded");
+    debug_assert!(len <= MAX_RECORD, "the outbox refuses longer ones");
     (len as u32 | LAST).to_be_bytes()
 }

@@ -57,6 +57,7 @@ impl fmt::Display for Malformed {
         write!(f, "byte {}: ", self.at)?;
         match self.why {
             Why::Short { need, have } => write!(f, "{need} bytes needed, {have} left"),
+            Why::TooLong { len, max: 0 } => write!(f, "{len} is over the bound of its type"),
             Why::TooLong { len, max } => write!(f, "{len} announced, at most {max} allowed"),
             Why::Padding => f.write_str("padding is not zero"),
             Why::Bool(v) => write!(f, "{v} is not a boolean"),
