@@ -1,5 +1,7 @@
 //! Every wire type against `xdrgen`'s codec of the same interface: the same bytes, the same values, the same bounds.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may")]
+
 mod generated;
 
 use std::fmt::Debug;
