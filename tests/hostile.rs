@@ -1,6 +1,6 @@
 //! Bytes from peers that are broken or mean harm: what is said about them, and what they cost.
 //!
-//! `tests/corpus/DECODER/*.bin` are small inputs with speaking names, `outcomes.tsv` beside them has what each comes to.
+//! `tests/corpus/DECODER/*` are small inputs with speaking names, `outcomes.tsv` beside them has what each comes to.
 //! The same files seed the targets of `fuzz/`.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may")]
@@ -23,6 +23,7 @@ use glusterd_client::{
         message::Accepted,
         record::{self, Assembler, MAX_RECORD, RecordError},
     },
+    volfile,
     xdr::{self, Opaque, Text},
 };
 use proptest::{collection::vec, prelude::*};
@@ -89,6 +90,10 @@ fn outcome(decoder: &str, input: &[u8]) -> String {
         "dump" => match dump::programs(input) {
             Ok(programs) => format!("{} programs", programs.len()),
             Err(error) => error.to_string(),
+        },
+        "volfile" => match &volfile::faults(input)[..] {
+            [] => "a good volfile".to_owned(),
+            faults => faults.join("; "),
         },
         other => panic!("no decoder for tests/corpus/{other}"),
     }
