@@ -66,21 +66,25 @@ pub(crate) fn run() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return report(Failure::other("cannot start", error)),
     };
-    let result = runtime.block_on(async {
-        match command {
-            Command::VolfileGet(get) => get.run().await,
-            Command::VolfileServer(server) => server.run().await,
-            Command::Demo(demo) => demo.run().await,
-            Command::Bench(bench) => bench.run().await,
-            Command::Completions(completions) => completions.run(),
-            Command::Man(man) => man.run(),
-        }
-    });
+    // A task among tasks: to wake the future of `block_on` costs a system call more each time.
+    let result = runtime.block_on(async { tokio::spawn(execute(command)).await });
     // A read of a dead mount or a slow resolver may still sit in a thread: it must not hold us.
     runtime.shutdown_background();
     match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => report(failure),
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => report(failure),
+        Err(error) => report(Failure::other("this is a defect of kadalu, please report it", error)),
+    }
+}
+
+async fn execute(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::VolfileGet(get) => get.run().await,
+        Command::VolfileServer(server) => server.run().await,
+        Command::Demo(demo) => demo.run().await,
+        Command::Bench(bench) => bench.run().await,
+        Command::Completions(completions) => completions.run(),
+        Command::Man(man) => man.run(),
     }
 }
 

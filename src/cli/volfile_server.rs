@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use glusterd_client::{
     server::{Directory, Limits, Server},
-    transport::{Listener, ServerAddress},
+    transport::{AddressError, Listener, ServerAddress},
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
@@ -23,8 +23,8 @@ use super::{Exit, Failure};
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct VolfileServer {
-    /// host:port, [IPv6]:port (which takes IPv4 too, for [::]), or unix:/path
-    #[arg(long, env = "KADALU_LISTEN", value_name = "ADDR")]
+    /// host:port, [IPv6]:port (which takes IPv4 too, for [::]), or unix:/path; port 0 is any free one
+    #[arg(long, env = "KADALU_LISTEN", value_name = "ADDR", value_parser = listen_address)]
     listen: ServerAddress,
     /// The directory
     #[arg(long, env = "KADALU_DIR", value_name = "DIR")]
@@ -55,6 +55,14 @@ impl VolfileServer {
             _ = tokio::signal::ctrl_c() => {}
         }
         Ok(())
+    }
+}
+
+/// A server's address, or one with port 0, which no server can be reached at.
+fn listen_address(text: &str) -> Result<ServerAddress, AddressError> {
+    match text.strip_suffix(":0").map(str::parse) {
+        Some(Ok(ServerAddress::Tcp { host, .. })) => Ok(ServerAddress::Tcp { host, port: 0 }),
+        _ => text.parse(),
     }
 }
 

@@ -1,5 +1,5 @@
 //! The read-only part of the CLI program: what glusterd tells any remote host about its volumes and peers (facts §3.1, §3.3).
-//! Lists are local and cheap; nothing here takes the cluster's locks (that is STATUS_VOLUME).
+//! Lists are local and cheap; nothing here takes the cluster's locks (that is [`super::status`]).
 
 use std::collections::BTreeMap;
 

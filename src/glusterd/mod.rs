@@ -12,6 +12,7 @@ pub mod handshake;
 pub mod op_version;
 pub mod portmap;
 pub mod programs;
+pub mod status;
 
 pub use dict::{Dict, DictError};
 pub use op_version::{OpVersion, OpVersions};
