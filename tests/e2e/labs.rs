@@ -18,9 +18,11 @@ pub(crate) struct Labs {
 }
 
 impl Labs {
-    /// Three servers in one cluster, one client. Tests use volumes of their own and break nothing.
+    /// Three servers in one cluster, two clients (the second is tshark's). Tests use volumes of their own and break
+    /// nothing.
     pub(crate) fn plain(&self) -> &Lab {
-        self.plain.get_or_init(|| Lab::new(LabOptions::default()))
+        self.plain
+            .get_or_init(|| Lab::new(LabOptions { clients: vec![Root::Machine; 2], ..LabOptions::default() }))
     }
 
     /// Two servers and a client that have IPv6 addresses only.

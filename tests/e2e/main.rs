@@ -18,8 +18,16 @@ macro_rules! story {
     };
 }
 
+mod failover;
+mod fetch;
 mod labs;
+mod mounts;
 mod teardown;
+mod tls;
+mod tshark;
+mod versions;
+mod watch;
+mod watcher;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -27,13 +35,25 @@ use std::sync::Arc;
 use labs::Labs;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
+/// A test: it panics when it fails.
+type Test = fn(&Labs);
+
 /// One file of tests.
 struct Story {
     need: fn() -> Result<(), String>,
-    tests: &'static [(&'static str, fn(&Labs))],
+    tests: &'static [(&'static str, Test)],
 }
 
-const STORIES: &[Story] = &[teardown::STORY];
+const STORIES: &[Story] = &[
+    fetch::STORY,
+    watch::STORY,
+    failover::STORY,
+    tls::STORY,
+    versions::STORY,
+    mounts::STORY,
+    tshark::STORY,
+    teardown::STORY,
+];
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();

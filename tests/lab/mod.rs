@@ -155,6 +155,12 @@ impl Lab {
         identity.files(Path::new("/mnt/shared/certificates"))
     }
 
+    /// Certificates for the clients of a lab whose servers have none.
+    pub(crate) fn make_identity(&self, kind: Certificates) -> certificates::Files {
+        kind.make(&self.dir.certificates(), &[self.client().name().to_owned()]);
+        self.identity(Identity::Client)
+    }
+
     /// Waits until every glusterd sees every other as connected.
     pub(crate) fn wait_for_peers(&self) {
         let others = self.servers.len() - 1;

@@ -1,6 +1,6 @@
 //! Volumes of every kind.
 
-use super::Lab;
+use super::{Host, Lab};
 
 /// The kinds of volume that a client has to understand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,23 +60,14 @@ impl Lab {
         format!("{}:/mnt/bricks/{volume}-{n}", server.name())
     }
 
-    /// Creates a volume, not started: its volfiles exist from here on.
+    /// Creates a volume over all servers, not started: its volfiles exist from here on.
     pub(crate) fn create_volume(&self, name: &str, kind: Kind) {
-        let (layout, count) = kind.layout();
-        let bricks: Vec<String> = (0..count).map(|n| self.brick(name, n)).collect();
-        let mut args = vec!["volume", "create", name];
-        args.extend(layout);
-        args.extend(bricks.iter().map(String::as_str));
-        args.push("force");
-        self.host(0).gluster(&args);
-        let options: &[(&str, &str)] = match kind {
-            Kind::Shard => &[("features.shard", "on")],
-            Kind::Tls => &[("client.ssl", "on"), ("server.ssl", "on")],
-            _ => &[],
-        };
-        for (option, value) in options {
-            self.set(name, option, value);
-        }
+        create(self.host(0), name, kind, |n| self.brick(name, n));
+    }
+
+    /// Creates a volume with all of its bricks on one server.
+    pub(crate) fn create_volume_on(&self, server: &Host, name: &str, kind: Kind) {
+        create(server, name, kind, |n| format!("{}:/mnt/bricks/{name}-{n}", server.name()));
     }
 
     /// Creates a volume and starts it.
@@ -88,5 +79,23 @@ impl Lab {
     /// `gluster volume set`, on the first server.
     pub(crate) fn set(&self, volume: &str, option: &str, value: &str) {
         self.host(0).gluster(&["volume", "set", volume, option, value]);
+    }
+}
+
+fn create(admin: &Host, name: &str, kind: Kind, brick: impl Fn(usize) -> String) {
+    let (layout, count) = kind.layout();
+    let bricks: Vec<String> = (0..count).map(brick).collect();
+    let mut args = vec!["volume", "create", name];
+    args.extend(layout);
+    args.extend(bricks.iter().map(String::as_str));
+    args.push("force");
+    admin.gluster(&args);
+    let options: &[(&str, &str)] = match kind {
+        Kind::Shard => &[("features.shard", "on")],
+        Kind::Tls => &[("client.ssl", "on"), ("server.ssl", "on")],
+        _ => &[],
+    };
+    for (option, value) in options {
+        admin.gluster(&["volume", "set", name, option, value]);
     }
 }
