@@ -97,7 +97,7 @@ fn client_cut_off(labs: &Labs) {
 
 fn all_stopped_and_started(labs: &Labs) {
     let lab = labs.breakable();
-    let mut watcher = watch(&lab, "all");
+    let mut watcher = watch(&lab, "everyone");
     for server in lab.servers() {
         server.kill_glusterd(Signal::Term);
     }
@@ -107,7 +107,7 @@ fn all_stopped_and_started(labs: &Labs) {
     }
     lab.wait_for_peers();
     watcher.wait_for("a server", |event| event["event"] == "connected");
-    change(&mut watcher, lab.host(1), "all", "21");
+    change(&mut watcher, lab.host(1), "everyone", "21");
     assert_eq!(watcher.published().len(), 2, "nothing changed while all were down");
 }
 

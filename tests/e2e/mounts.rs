@@ -69,7 +69,8 @@ fn follow(lab: &Lab, client: &Host, version: &str, volume: &str, from: &[&str]) 
     goes_on(&mut writer);
     assert_eq!(active_graph(client), before);
     drop(writer);
-    client.shell("umount /mnt/volume");
+    // What the writer has open goes with it, a moment later.
+    eventually("umount", || client.exec("umount", &["/mnt/volume"]).status.filter(|s| *s == 0));
 }
 
 fn mount(labs: &Labs, root: Root) {
