@@ -79,7 +79,7 @@ fn privileged_port(labs: &Labs) {
     let volfile = lab.host(0).read_volfile("privileged");
     let args = ["volfile-get", "g1", "privileged"];
     assert_eq!(lab.client().kadalu(&args).expect(0).stdout, volfile);
-    lab.client().kadalu_as_nobody(&args).expect(6).says(&["g1", "port", "rpc-auth-allow-insecure"]);
+    lab.client().kadalu_as_nobody(&args).expect(6).says(&["g1", "source port below 1024", "root"]);
     let mut watcher = Watcher::start(lab.client(), "g1", "privileged", &digest_on(lab.host(0), "privileged"));
     lab.set("privileged", "network.ping-timeout", "20");
     watcher.reaches(&digest_on(lab.host(0), "privileged"));
