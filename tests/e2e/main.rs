@@ -1,0 +1,84 @@
+//! End-to-end tests: the built `kadalu` against real glusterds, and real glusterfs mounts against our server.
+//!
+//! One binary, so that stories share labs and one line sums all up. A test that cannot run here is *skipped*: said
+//! loudly, with the reason, and never counted as passed. `KADALU_LAB=required` makes that a failure.
+//!
+//! `cargo test --test e2e -- watch` runs one story; `KADALU_LAB_KEEP=1` keeps the labs' files.
+
+#[path = "../lab/mod.rs"]
+mod lab;
+
+/// Lists the tests of a story, and what they need of the machine beyond a lab.
+macro_rules! story {
+    (needs $need:expr; $($test:ident),* $(,)?) => {
+        pub(crate) const STORY: $crate::Story = $crate::Story {
+            need: $need,
+            tests: &[$((concat!(module_path!(), "::", stringify!($test)), $test)),*],
+        };
+    };
+}
+
+mod failover;
+mod fetch;
+mod labs;
+mod mounts;
+mod teardown;
+mod tls;
+mod tshark;
+mod versions;
+mod watch;
+mod watcher;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use labs::Labs;
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+/// A test: it panics when it fails.
+type Test = fn(&Labs);
+
+/// One file of tests.
+struct Story {
+    need: fn() -> Result<(), String>,
+    tests: &'static [(&'static str, Test)],
+}
+
+const STORIES: &[Story] = &[
+    fetch::STORY,
+    watch::STORY,
+    failover::STORY,
+    tls::STORY,
+    versions::STORY,
+    mounts::STORY,
+    tshark::STORY,
+    teardown::STORY,
+];
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let labs = Arc::new(Labs::default());
+    let tests =
+        STORIES.iter().flat_map(|story| story.tests.iter().map(|(path, test)| (story.need, path, test)));
+    let trials = tests.map(|(need, path, test)| {
+        let name = path.strip_prefix("e2e::").expect("the path of a module of this crate");
+        let labs = Arc::clone(&labs);
+        Trial::ignorable_test(name, move || match need() {
+            Ok(()) => {
+                test(&labs);
+                Ok(Completion::Completed)
+            }
+            Err(reason) if std::env::var_os("KADALU_LAB").is_some_and(|v| v == "required") => {
+                Err(Failed::from(reason))
+            }
+            Err(reason) => {
+                eprintln!("SKIPPED {name}: {reason}");
+                Ok(Completion::ignored_with(reason))
+            }
+        })
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    // The labs end with their last owner, and no destructor runs once `main` has returned its exit code.
+    drop(labs);
+    conclusion.exit_code()
+}

@@ -1,0 +1,25 @@
+# The first process of a host's namespaces: arranges its mounts, says its process id, then holds
+# the namespaces until its standard input closes, which it does when the test process ends, however it ends.
+# Usage: sh -c "$(cat holder.sh)" holder ROOT DIR SHARED NAME   (ROOT is empty for the machine's own root)
+set -eu
+root=$1 dir=$2 shared=$3 name=$4
+read -r pid _ </proc/self/stat # this /proc is still the machine's, so this is the id seen from outside
+hostname "$name"
+if [ -n "$root" ]; then
+    mount --bind "$root" "$root"
+    mount -o remount,bind,ro "$root"
+    mount --rbind /dev "$root/dev"
+    mount -t tmpfs tmpfs "$root/tmp"
+fi
+mount -t proc proc "$root/proc"
+mount --bind "$dir/lib" "$root/var/lib/glusterd"
+mount --bind "$dir/log" "$root/var/log/glusterfs"
+mount --bind "$dir/etc" "$root/etc/glusterfs"
+mount --bind "$dir/ssl" "$root/usr/lib/ssl"
+mount --bind "$dir/hosts" "$root/etc/hosts"
+mount --bind "$dir/run" "$root/run"
+mount --bind "$dir/mnt" "$root/mnt"
+mount --bind "$shared" "$root/mnt/shared"
+echo "$pid"
+# SIGCHLD ignored: the kernel then reaps the daemons that end here.
+exec chroot "${root:-/}" env --chdir=/ --ignore-signal=CHLD cat >/dev/null

@@ -1,0 +1,63 @@
+//! Root file systems: this machine's, or a Debian suite's with the GlusterFS of its day.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Where a host's programs come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Root {
+    /// This machine.
+    Machine,
+    /// Debian 11: GlusterFS 9.2.
+    Bullseye,
+    /// Debian 12: GlusterFS 10.3.
+    Bookworm,
+    /// Debian 13: GlusterFS 11.1.
+    Trixie,
+}
+
+impl Root {
+    /// The suites, oldest first.
+    pub(crate) const SUITES: [Self; 3] = [Self::Bullseye, Self::Bookworm, Self::Trixie];
+
+    /// The version of GlusterFS in it, as `glusterfs --version` begins to say it; none for this machine's.
+    pub(crate) fn version(self) -> Option<&'static str> {
+        match self {
+            Self::Machine => None,
+            Self::Bullseye => Some("9.2"),
+            Self::Bookworm => Some("10.3"),
+            Self::Trixie => Some("11.1"),
+        }
+    }
+
+    /// The folder in the cache, made at the first call (half a minute and 300 MB each).
+    ///
+    /// # Errors
+    /// What `mmdebstrap` complained about, for instance that no mirror could be reached.
+    pub(super) fn build(self) -> Result<String, String> {
+        let suite = match self {
+            Self::Machine => return Ok(String::new()),
+            Self::Bullseye => "bullseye",
+            Self::Bookworm => "bookworm",
+            Self::Trixie => "trixie",
+        };
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/root.sh");
+        let output = Command::new("sh").args([script, suite]).arg(cache()).output().expect("sh runs");
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+        } else {
+            Err(format!("root of {suite}: {}", String::from_utf8_lossy(&output.stderr)))
+        }
+    }
+
+    /// The folder, without a slash at its end: empty for this machine's root.
+    pub(super) fn folder(self) -> String {
+        self.build().unwrap_or_else(|reason| panic!("{reason}"))
+    }
+}
+
+/// `KADALU_LAB_CACHE`, else `lab-cache` in cargo's target folder.
+fn cache() -> PathBuf {
+    std::env::var_os("KADALU_LAB_CACHE")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_TARGET_TMPDIR"), "/../lab-cache")), PathBuf::from)
+}

@@ -1,0 +1,101 @@
+//! Volumes of every kind.
+
+use super::{Host, Lab};
+
+/// The kinds of volume that a client has to understand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One brick.
+    Single,
+    /// Three copies.
+    Replica3,
+    /// Two copies and an arbiter brick.
+    Arbiter,
+    /// Two copies and a thin arbiter.
+    ThinArbiter,
+    /// Disperse, 3 data bricks and 1 of redundancy.
+    Disperse,
+    /// Three bricks, no redundancy.
+    Distribute,
+    /// Two sets of three copies.
+    DistributedReplicate,
+    /// Three copies, with the shard translator.
+    Shard,
+    /// One brick, with TLS on the I/O path.
+    Tls,
+}
+
+/// Every kind, with a volume name for it.
+pub(crate) const ALL_KINDS: [(Kind, &str); 9] = [
+    (Kind::Single, "single"),
+    (Kind::Replica3, "replica3"),
+    (Kind::Arbiter, "arbiter"),
+    (Kind::ThinArbiter, "thin-arbiter"),
+    (Kind::Disperse, "disperse"),
+    (Kind::Distribute, "distribute"),
+    (Kind::DistributedReplicate, "distributed-replicate"),
+    (Kind::Shard, "shard"),
+    (Kind::Tls, "tls"),
+];
+
+impl Kind {
+    /// The words between the volume's name and its bricks, and how many bricks.
+    fn layout(self) -> (&'static [&'static str], usize) {
+        match self {
+            Self::Single | Self::Tls => (&[], 1),
+            Self::Replica3 | Self::Shard => (&["replica", "3"], 3),
+            Self::Arbiter => (&["replica", "2", "arbiter", "1"], 3),
+            Self::ThinArbiter => (&["replica", "2", "thin-arbiter", "1"], 3),
+            Self::Disperse => (&["disperse", "4", "redundancy", "1"], 4),
+            Self::Distribute => (&[], 3),
+            Self::DistributedReplicate => (&["replica", "3"], 6),
+        }
+    }
+}
+
+impl Lab {
+    /// A brick of `volume`: the `n`th from 0, the servers in turn.
+    pub(crate) fn brick(&self, volume: &str, n: usize) -> String {
+        let server = &self.servers()[n % self.servers().len()];
+        format!("{}:/mnt/bricks/{volume}-{n}", server.name())
+    }
+
+    /// Creates a volume over all servers, not started: its volfiles exist from here on.
+    pub(crate) fn create_volume(&self, name: &str, kind: Kind) {
+        create(self.host(0), name, kind, |n| self.brick(name, n));
+    }
+
+    /// Creates a volume with all of its bricks on one server.
+    pub(crate) fn create_volume_on(&self, server: &Host, name: &str, kind: Kind) {
+        create(server, name, kind, |n| format!("{}:/mnt/bricks/{name}-{n}", server.name()));
+    }
+
+    /// Creates a volume and starts it.
+    pub(crate) fn start_volume(&self, name: &str, kind: Kind) {
+        self.create_volume(name, kind);
+        self.host(0).gluster(&["volume", "start", name]);
+    }
+
+    /// `gluster volume set`, on the first server.
+    pub(crate) fn set(&self, volume: &str, option: &str, value: &str) {
+        self.host(0).gluster(&["volume", "set", volume, option, value]);
+    }
+}
+
+fn create(admin: &Host, name: &str, kind: Kind, brick: impl Fn(usize) -> String) {
+    let (layout, count) = kind.layout();
+    let bricks: Vec<String> = (0..count).map(brick).collect();
+    let mut args = vec!["volume", "create", name];
+    args.extend(layout);
+    args.extend(bricks.iter().map(String::as_str));
+    args.push("force");
+    admin.gluster(&args);
+    let options: &[(&str, &str)] = match kind {
+        Kind::Shard => &[("features.shard", "on")],
+        Kind::Tls => &[("client.ssl", "on"), ("server.ssl", "on")],
+        _ => &[],
+    };
+    for (option, value) in options {
+        admin.gluster(&["volume", "set", name, option, value]);
+    }
+}
