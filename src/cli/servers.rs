@@ -102,6 +102,7 @@ impl Connecting {
         Ok(Options {
             connect: ConnectOptions { timeout, family, tls, ..defaults.connect },
             op_versions: self.op_version.unwrap_or(OpVersions::ANY),
+            fetch: self.timeout,
             reply: self.timeout,
             patience: defaults.patience.min(self.timeout / 2),
             ..defaults

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tracing::debug;
 
@@ -38,6 +38,8 @@ pub struct Options {
     pub connect: ConnectOptions,
     /// What is announced with each GETSPEC: the versions of the `glusterfs` that will load the volfile.
     pub op_versions: OpVersions,
+    /// The time for the whole of one [`Cluster::fetch`], over all servers.
+    pub fetch: Duration,
     /// The time for one reply. A GETSPEC waits for volume operations of the cluster to end (facts §1.3).
     pub reply: Duration,
     /// After so long without a connection to one server, the next is tried beside it.
@@ -56,6 +58,7 @@ impl Default for Options {
         Self {
             connect: ConnectOptions::default(),
             op_versions: OpVersions::ANY,
+            fetch: Duration::from_secs(45),
             reply: Duration::from_secs(45),
             stagger: Duration::from_millis(300),
             patience: Duration::from_secs(3),
@@ -184,9 +187,10 @@ impl Cluster {
         }
     }
 
-    /// Fetches a volfile once, from whichever server serves it.
+    /// Fetches a volfile once, from whichever server serves it, within [`Options::fetch`].
     pub async fn fetch(&self, key: &str) -> Result<Fetched, NoVolfile> {
-        self.open(key, &self.servers()).await.map(|(_, fetched)| fetched)
+        let within = Some(self.0.options.fetch);
+        self.open(key, &self.servers(), within).await.map(|(_, fetched)| fetched)
     }
 
     /// Follows a volume. However often it is watched in a process, there is one connection for it and one fetch for each
@@ -211,59 +215,33 @@ impl Cluster {
         &self,
         key: &str,
         servers: &[ServerAddress],
+        within: Option<Duration>,
     ) -> Result<(Client, Fetched), NoVolfile> {
-        let mut queue = servers.iter().cloned().collect::<VecDeque<_>>();
-        let mut running = JoinSet::new();
-        let mut failures = Vec::new();
-        // Of the attempt that was started last.
-        let mut connected = watch::channel(false).1;
-        let mut started = Instant::now();
-        loop {
-            if running.is_empty() {
-                let Some(server) = queue.pop_front() else {
-                    return Err(NoVolfile { key: key.to_owned(), failures });
-                };
-                (started, connected) = self.start(&mut running, server, key);
-            }
-            let wait =
-                if *connected.borrow_and_update() { self.0.options.patience } else { self.0.options.stagger };
-            let progress = connected.changed();
-            tokio::select! {
-                Some(done) = running.join_next() => match done {
-                    Ok(Ok((client, fetched))) => {
-                        self.learn(fetched.others.iter().cloned());
-                        return Ok((client, fetched));
-                    }
-                    Ok(Err(error)) => {
-                        debug!(%error, "next server");
-                        failures.push(error);
-                        if let Some(server) = queue.pop_front() {
-                            (started, connected) = self.start(&mut running, server, key);
-                        }
-                    }
-                    Err(error) => debug!(%error, "an attempt was cut short"),
-                },
-                // Connected: it has more time from now on.
-                Ok(()) = progress => {}
-                () = sleep_until(started + wait), if !queue.is_empty() => {
-                    if let Some(server) = queue.pop_front() {
-                        (started, connected) = self.start(&mut running, server, key);
-                    }
+        let mut race = Race {
+            options: &self.0.options,
+            key,
+            queue: servers.iter().cloned().collect(),
+            running: JoinSet::new(),
+            asked: Vec::new(),
+            failures: Vec::new(),
+        };
+        let won = match within {
+            Some(within) => match timeout(within, race.run()).await {
+                Ok(won) => won,
+                Err(_) => {
+                    race.out_of_time(within);
+                    None
                 }
+            },
+            None => race.run().await,
+        };
+        match won {
+            Some((client, fetched)) => {
+                self.learn(fetched.others.iter().cloned());
+                Ok((client, fetched))
             }
+            None => Err(NoVolfile { key: key.to_owned(), failures: race.failures }),
         }
-    }
-
-    fn start(
-        &self,
-        running: &mut JoinSet<Attempt>,
-        server: ServerAddress,
-        key: &str,
-    ) -> (Instant, watch::Receiver<bool>) {
-        let (progress, connected) = watch::channel(false);
-        let (options, key) = (self.0.options.clone(), key.to_owned());
-        running.spawn(async move { attempt(&server, &options, &key, &progress).await });
-        (Instant::now(), connected)
     }
 
     /// What each of `servers` serves, and its id where it has one; all asked at once, and those that are not heard
@@ -300,6 +278,74 @@ impl Cluster {
     }
 }
 
+/// Servers that are asked one beside the other, until one gives the volfile.
+struct Race<'c> {
+    options: &'c Options,
+    key: &'c str,
+    queue: VecDeque<ServerAddress>,
+    running: JoinSet<Attempt>,
+    /// In the order of their start, with whether they are connected.
+    asked: Vec<(ServerAddress, watch::Receiver<bool>)>,
+    failures: Vec<Error>,
+}
+
+impl Race<'_> {
+    /// The winner; none when every server has failed.
+    async fn run(&mut self) -> Option<(Client, Fetched)> {
+        let mut started = Instant::now();
+        loop {
+            if self.running.is_empty() && !self.start() {
+                return None;
+            }
+            let waits = !self.queue.is_empty();
+            let Some((_, connected)) = self.asked.last_mut() else { return None };
+            // Of the one that was started last.
+            let wait =
+                if *connected.borrow_and_update() { self.options.patience } else { self.options.stagger };
+            tokio::select! {
+                Some(done) = self.running.join_next() => match done {
+                    Ok(Ok(won)) => return Some(won),
+                    Ok(Err(error)) => {
+                        debug!(%error, "next server");
+                        self.failures.push(error);
+                        started = Instant::now();
+                        self.start();
+                    }
+                    Err(error) => debug!(%error, "an attempt was cut short"),
+                },
+                // Connected: it has more time from now on.
+                Ok(()) = connected.changed() => {}
+                () = sleep_until(started + wait), if waits => {
+                    started = Instant::now();
+                    self.start();
+                }
+            }
+        }
+    }
+
+    /// Asks the next server; whether there was one.
+    fn start(&mut self) -> bool {
+        let Some(server) = self.queue.pop_front() else { return false };
+        let (progress, connected) = watch::channel(false);
+        self.asked.push((server.clone(), connected));
+        let (options, key) = (self.options.clone(), self.key.to_owned());
+        self.running.spawn(async move { attempt(&server, &options, &key, &progress).await });
+        true
+    }
+
+    /// Gives each server that has not failed by itself its reason.
+    fn out_of_time(&mut self, after: Duration) {
+        for (server, connected) in &self.asked {
+            if self.failures.iter().all(|failure| failure.server() != Some(server)) {
+                let reason = if *connected.borrow() { "connected, but no reply" } else { "no connection" };
+                self.failures.push(Error::OutOfTime { server: server.clone(), reason, after });
+            }
+        }
+        let left = self.queue.drain(..);
+        self.failures.extend(left.map(|server| Error::OutOfTime { server, reason: "not tried yet", after }));
+    }
+}
+
 /// Connects and fetches; once more from a privileged port where the server demands one.
 async fn attempt(
     server: &ServerAddress,
@@ -308,13 +354,19 @@ async fn attempt(
     connected: &watch::Sender<bool>,
 ) -> Attempt {
     let mut connect = options.connect.clone();
+    let mut denied = None;
     loop {
-        let client = Client::connect(server, &connect).await?;
+        let client = match (Client::connect(server, &connect).await, denied) {
+            // The denial says what is wanted.
+            (Err(error), Some(denied)) if error.lacks_privilege() => return Err(denied),
+            (outcome, _) => outcome?,
+        };
         // Nobody may be waiting for this any more.
         let _ = connected.send(true);
         match client.getspec(key, options.op_versions, options.reply).await {
             Err(error) if error.wants_privileged_port() && connect.source_port == SourcePort::Any => {
                 connect.source_port = SourcePort::Privileged;
+                denied = Some(error);
             }
             outcome => return outcome.map(|fetched| (client, fetched)),
         }

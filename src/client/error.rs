@@ -32,6 +32,16 @@ pub enum Error {
         /// The time that was given.
         after: Duration,
     },
+    /// The time for the whole of a fetch was up.
+    #[error("{server}: {reason} when the time was up, after {after:?}")]
+    OutOfTime {
+        /// The server.
+        server: ServerAddress,
+        /// How far it had come with this server.
+        reason: &'static str,
+        /// The time that was given.
+        after: Duration,
+    },
     /// The call was not carried out.
     #[error("{server}: {}", call_advice(error))]
     Call {
@@ -65,8 +75,8 @@ fn call_advice(error: &CallError) -> String {
     match error {
         // glusterd's answer to a source port of 1024 or more with `rpc-auth-allow-insecure off` (facts §2.4).
         CallError::Denied(Denied::Authentication(2)) => {
-            "the server takes only calls from source ports below 1024 \
-            (rpc-auth-allow-insecure is off there): run as root or with CAP_NET_BIND_SERVICE, or turn it on"
+            "the server wants a source port below 1024 (rpc-auth-allow-insecure \
+            is off there): run as root or with CAP_NET_BIND_SERVICE, or have it turned on"
                 .to_owned()
         }
         other => other.to_string(),
@@ -89,15 +99,30 @@ pub enum Kind {
 }
 
 impl Error {
+    /// The server it is about; `None` for a request that was never sent.
+    pub fn server(&self) -> Option<&ServerAddress> {
+        match self {
+            Self::Connect(error) => Some(error.server()),
+            Self::Closed { server, .. }
+            | Self::TimedOut { server, .. }
+            | Self::OutOfTime { server, .. }
+            | Self::Call { server, .. }
+            | Self::Reply { server, .. }
+            | Self::Refused { server, .. } => Some(server),
+            Self::Request(_) => None,
+        }
+    }
+
     /// Its kind.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Connect(error) if error.tls().is_some_and(|tls| !matches!(tls, TlsError::Io(_))) => {
                 Kind::Access
             }
-            Self::Connect(error) if wants_privilege(error) => Kind::Access,
             Self::Closed { early: true, .. } | Self::Call { error: CallError::Denied(_), .. } => Kind::Access,
-            Self::Connect(_) | Self::Closed { .. } | Self::TimedOut { .. } => Kind::Unreachable,
+            Self::Connect(_) | Self::Closed { .. } | Self::TimedOut { .. } | Self::OutOfTime { .. } => {
+                Kind::Unreachable
+            }
             Self::Refused { refusal: Refusal::NotFound { .. }, .. } => Kind::NoSuchVolume,
             Self::Refused { refusal: Refusal::OpVersion, .. } => Kind::OpVersion,
             Self::Call { .. } | Self::Reply { .. } | Self::Refused { .. } | Self::Request(_) => Kind::Other,
@@ -108,11 +133,12 @@ impl Error {
     pub(super) fn wants_privileged_port(&self) -> bool {
         matches!(self, Self::Call { error: CallError::Denied(Denied::Authentication(_)), .. })
     }
-}
 
-fn wants_privilege(error: &ConnectError) -> bool {
-    matches!(error, ConnectError::Failed { attempts, .. }
-        if attempts.iter().any(|attempt| matches!(attempt.reason, AttemptError::SourcePort)))
+    /// Whether we may not have a source port below 1024.
+    pub(super) fn lacks_privilege(&self) -> bool {
+        matches!(self, Self::Connect(error) if matches!(&**error, ConnectError::Failed { attempts, .. }
+            if attempts.iter().any(|attempt| matches!(attempt.reason, AttemptError::SourcePort))))
+    }
 }
 
 /// Every server was asked and none gave a volfile: each one's own reason.

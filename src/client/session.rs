@@ -79,7 +79,7 @@ impl Session {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
         let mut failed: Option<ServerAddress> = None;
         loop {
-            match self.cluster.open(&self.key, &self.order(failed.as_ref())).await {
+            match self.cluster.open(&self.key, &self.order(failed.as_ref()), None).await {
                 Ok((client, fetched)) => {
                     let server = client.server().clone();
                     self.topic.publish(Event::Connected(server.clone()));

@@ -163,15 +163,6 @@ pub enum AttemptError {
     Tls(TlsError),
 }
 
-/// No server of a list could be connected.
-#[derive(Debug)]
-pub struct NoneReachable(
-    /// Each server's own failure, in the order of the list.
-    pub Vec<ConnectError>,
-);
-
-impl std::error::Error for NoneReachable {}
-
 /// Connects to `server`: TCP, TLS if the options say so, or unix.
 ///
 /// Addresses are tried as in RFC 8305: families alternating, the next one after 250 ms or at once when one fails; the
@@ -202,18 +193,6 @@ pub async fn connect(server: &ServerAddress, options: &ConnectOptions) -> Result
             .map_err(|reason| FailedAttempt { peer: Some(peer), reason })
     });
     race(attempts, ADDRESS_STAGGER).await.map(|(_, connected)| connected).map_err(failed)
-}
-
-/// Connects to whichever of `servers` answers first, and gives its index.
-///
-/// Servers start in order, each `stagger` after the one before or at once when one fails, so the first is preferred
-/// and a silent one costs no more than `stagger`. Cancel safe.
-pub async fn connect_any(
-    servers: &[ServerAddress],
-    options: &ConnectOptions,
-    stagger: Duration,
-) -> Result<(usize, Connected), NoneReachable> {
-    race(servers.iter().map(|server| connect(server, options)), stagger).await.map_err(NoneReachable)
 }
 
 async fn attempt(
@@ -296,16 +275,6 @@ impl fmt::Display for Attempts<'_> {
             }
         }
         Ok(())
-    }
-}
-
-impl fmt::Display for NoneReachable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return f.write_str("no server was given");
-        }
-        f.write_str("no server could be reached")?;
-        self.0.iter().try_for_each(|error| write!(f, "\n  {error}"))
     }
 }
 
@@ -401,8 +370,10 @@ mod tests {
         let missing = ServerAddress::Unix("/nonexistent/glusterd.socket".into());
         let unknown = ServerAddress::tcp("fe80::1%nosuchlink", 24007).unwrap();
         let servers = [server(dead), server(silent), missing, unknown];
-        let NoneReachable(errors) =
-            connect_any(&servers, &within(600), Duration::from_millis(1)).await.unwrap_err();
+        let mut errors = Vec::new();
+        for server in &servers {
+            errors.push(connect(server, &within(600)).await.unwrap_err());
+        }
         let texts: Vec<_> = errors.iter().map(ConnectError::to_string).collect();
         assert_eq!(texts.len(), 4);
         assert!(texts[0].starts_with(&format!("127.0.0.1:{dead}: Connection refused")), "{texts:?}");
@@ -415,21 +386,6 @@ mod tests {
                 .zip(&servers)
                 .all(|(error, server)| error.server() == server && error.tls().is_none())
         );
-        let all = NoneReachable(errors).to_string();
-        assert_eq!(all.lines().count(), 5, "{all}");
-    }
-
-    #[tokio::test]
-    async fn dead_and_silent_servers_are_passed_over() {
-        let (_dead, dead) = dead();
-        let (_silent, _filling, silent) = silent();
-        let (_listener, live) = live();
-        let servers = [server(dead), server(silent), server(live)];
-        let options = ConnectOptions::default();
-        let (index, connected) = connect_any(&servers, &options, Duration::from_millis(20)).await.unwrap();
-        assert_eq!((index, connected.peer.unwrap().port()), (2, live));
-        let NoneReachable(none) = connect_any(&[], &options, Duration::ZERO).await.unwrap_err();
-        assert_eq!(NoneReachable(none).to_string(), "no server was given");
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! Sockets: TCP, TLS and unix, both ends.
 //!
-//! [`ServerAddress`] says where, [`connect()`] and [`connect_any`] go there, [`Listener`] is what they reach, and
+//! [`ServerAddress`] says where, [`connect()`] goes there, [`Listener`] is what they reach, and
 //! [`Stream`] is what both give: bytes in order, whatever carries them. What the bytes mean is no business of this
 //! module; of TLS it knows Gluster's way ([`TlsClient`]): a list of trusted certificates and no host names.
 
@@ -20,8 +20,7 @@ mod test_peer;
 
 pub use address::{AddressError, DEFAULT_PORT, ServerAddress, parse_brick_vol_servers, parse_servers};
 pub use connect::{
-    AttemptError, ConnectError, ConnectOptions, Connected, FailedAttempt, Family, NoneReachable, SourcePort,
-    connect, connect_any,
+    AttemptError, ConnectError, ConnectOptions, Connected, FailedAttempt, Family, SourcePort, connect,
 };
 pub use listen::{Listener, PeerInfo};
 pub use stream::Stream;

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use glusterd_client::{
-    client::{Cluster, Fetched, Kind, NoVolfile},
+    client::{Cluster, Kind, NoVolfile},
     volfile::faults,
 };
 
@@ -96,7 +96,7 @@ impl VolfileGet {
         if self.list_servers {
             return pool::run(&cluster, self.format, self.connecting.timeout).await;
         }
-        let fetched = self.fetch(&cluster, &key).await?;
+        let fetched = cluster.fetch(&key).await?;
         if let Some(path) = &self.diff {
             return against::run(path, &fetched.text, self.format).await;
         }
@@ -111,20 +111,6 @@ impl VolfileGet {
         match faults(&fetched.text) {
             faults if faults.is_empty() => Ok(()),
             faults => Err(invalid(&faults)),
-        }
-    }
-
-    async fn fetch(&self, cluster: &Cluster, key: &str) -> Result<Fetched, Failure> {
-        let timeout = self.connecting.timeout;
-        match tokio::time::timeout(timeout, cluster.fetch(key)).await {
-            Ok(outcome) => outcome.map_err(Failure::from),
-            Err(_) => {
-                let servers =
-                    cluster.servers().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                let message =
-                    format!("volume {key:?}: no volfile within {timeout:?} from {servers}; see --timeout");
-                Err(Failure::new(Exit::Unreachable, message))
-            }
         }
     }
 }
