@@ -1,5 +1,7 @@
 //! Calls and replies (RFC 5531 §9). The arguments and results stay undecoded behind the header.
 
+use std::fmt;
+
 use super::{Program, auth::Auth};
 use crate::xdr::{self, Malformed, Pack, Reader, Unpack, Why, in_field, xdr};
 
@@ -91,6 +93,32 @@ pub enum Denied {
     /// Authentication failed; the number is RFC 5531's `auth_stat`. glusterd says 2 for a source port of 1024 or more
     /// where it forbids those, and 0 for a credential that it could not decode (facts §1.3).
     Authentication(u32),
+}
+
+impl fmt::Display for Accepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Success => f.write_str("success"),
+            Self::ProgramUnavailable => f.write_str("it has no such program (PROG_UNAVAIL)"),
+            Self::ProgramMismatch { low, high } => {
+                write!(f, "it has other versions of the program, {low} to {high} (PROG_MISMATCH)")
+            }
+            Self::ProcedureUnavailable => f.write_str("it has no such procedure (PROC_UNAVAIL)"),
+            Self::GarbageArguments => f.write_str("it could not decode the arguments (GARBAGE_ARGS)"),
+            Self::SystemError => f.write_str("it failed by itself (SYSTEM_ERR)"),
+        }
+    }
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RpcMismatch { low, high } => {
+                write!(f, "it wants RPC version {low} to {high} (RPC_MISMATCH)")
+            }
+            Self::Authentication(status) => write!(f, "it does not accept who we are (AUTH_ERROR {status})"),
+        }
+    }
 }
 
 /// One message off the wire: its xid, its header, and the bytes behind the header.

@@ -89,10 +89,10 @@ pub struct Incoming {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// Accepted, but not carried out.
-    #[error("the server answered {0:?}")]
+    #[error("the call was not carried out: {0}")]
     Refused(Accepted),
     /// Not accepted.
-    #[error("the server denied the call: {0:?}")]
+    #[error("the call was denied: {0}")]
     Denied(Denied),
 }
 
