@@ -298,7 +298,7 @@ impl Race<'_> {
                 return None;
             }
             let waits = !self.queue.is_empty();
-            let Some((_, connected)) = self.asked.last_mut() else { return None };
+            let (_, connected) = self.asked.last_mut()?;
             // Of the one that was started last.
             let wait =
                 if *connected.borrow_and_update() { self.options.patience } else { self.options.stagger };

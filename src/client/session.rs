@@ -69,6 +69,13 @@ fn same(old: &[u8], new: &[u8]) -> bool {
     old == new || volfile::faults(new).is_empty() && change(old, new).class == Class::None
 }
 
+/// Whether a server is connected to half of its pool or more, itself counted: one that is not may serve what is long
+/// replaced, and does not say so (facts §6.5). One that has no pool, such as our own server, is.
+async fn in_contact(client: &Client) -> bool {
+    let Ok(pool) = client.friends(SURVEY).await else { return true };
+    pool.iter().filter(|server| server.connected).count() * 2 >= pool.len()
+}
+
 impl Session {
     pub(super) fn new(cluster: Cluster, key: &str, topic: Arc<Topic>) -> Self {
         Self { cluster, key: key.to_owned(), topic, good: None, rejected: None, gone: false }
@@ -223,7 +230,7 @@ impl Session {
         let votes = |text: &[u8]| others.iter().filter(|other| same(&other.text, text)).count();
         let most = others.iter().max_by_key(|other| votes(&other.text));
         match most {
-            None => Ok(repeated),
+            None => Ok(repeated && in_contact(client).await),
             Some(_) if agree == others.len() => Ok(true),
             Some(_) if (agree + 1) * 2 > others.len() + 1 => Ok(true),
             Some(other) if votes(&other.text) * 2 > others.len() + 1 => Err(Error::Closed {

@@ -8,6 +8,7 @@ story! {
     needs require;
     connected_server_killed, connected_server_stands_still, connected_server_cut_off,
     connected_server_loses_its_interface, client_cut_off, all_stopped_and_started, stale_after_restart,
+    isolated_after_restart,
 }
 
 fn watch(lab: &Lab, volume: &str) -> Watcher {
@@ -131,4 +132,36 @@ fn stale_after_restart(labs: &Labs) {
     change(&mut watcher, lab.host(2), "stale", "22");
     assert_eq!(watcher.published().len(), 3, "no step back to the old state: {:?}", watcher.events());
     client.shell(&format!("ip route del unreachable {}", lab.host(2).address()));
+}
+
+/// A glusterd that comes back without its peers serves its old volfile for as long as it is alone: a watch that
+/// reaches no other server holds on to what it has, however often the server repeats itself.
+fn isolated_after_restart(labs: &Labs) {
+    let lab = labs.breakable();
+    let client = lab.client();
+    let hidden = format!("unreachable {}", lab.host(2).address());
+    client.shell(&format!("ip route add {hidden}"));
+    let mut watcher = watch(&lab, "isolated");
+    let connected = watcher.server(&lab);
+    let isolated = other(&lab, connected);
+    isolated.kill_glusterd(Signal::Kill);
+    change(&mut watcher, lab.host(2), "isolated", "21");
+    let peers: Vec<_> = lab.servers().iter().filter(|server| server.name() != isolated.name()).collect();
+    for peer in &peers {
+        isolated.shell(&format!("ip route add unreachable {}", peer.address()));
+    }
+    connected.kill_glusterd(Signal::Kill);
+    isolated.start_glusterd();
+    watcher.wait_for("a server", |event| event["event"] == "connected");
+    assert_eq!(watcher.server(&lab).name(), isolated.name());
+    // Twice the time after which a server that is not alone is believed.
+    std::thread::sleep(std::time::Duration::from_secs(10));
+    for peer in &peers {
+        isolated.shell(&format!("ip route del unreachable {}", peer.address()));
+    }
+    connected.start_glusterd();
+    lab.wait_for_peers();
+    change(&mut watcher, lab.host(2), "isolated", "22");
+    assert_eq!(watcher.published().len(), 3, "no step back to the old state: {:?}", watcher.events());
+    client.shell(&format!("ip route del {hidden}"));
 }

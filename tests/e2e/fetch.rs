@@ -5,14 +5,14 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
-use crate::lab::{ALL_KINDS, Kind, Signal, require};
+use crate::lab::{ALL_KINDS, Kind, Signal, eventually, require};
 use crate::labs::Labs;
 use crate::watcher::digest;
 
 story! {
     needs require;
     bytes_of_every_kind, formats, into_a_file, ways_to_name_it, keys, secrets_of_the_trusted_volfile,
-    no_such_volume, silent_server, dead_server_first, nobody_reachable, reasons_at_the_timeout, usage, ipv6,
+    no_such_volume, against_a_file_and_a_mount, silent_server, dead_server_first, nobody_reachable, reasons_at_the_timeout, usage, ipv6,
 }
 
 fn bytes_of_every_kind(labs: &Labs) {
@@ -67,6 +67,29 @@ fn into_a_file(labs: &Labs) {
     let neighbours = fs::read_dir(lab.client().mnt()).expect("list").flatten();
     let leftovers = neighbours.filter(|f| f.file_name().to_string_lossy().contains("into-a-file")).count();
     assert_eq!(leftovers, 1, "nothing temporary stays");
+}
+
+fn against_a_file_and_a_mount(labs: &Labs) {
+    let lab = labs.plain();
+    lab.start_volume("against", Kind::Single);
+    let client = lab.client();
+    client.kadalu(&["volfile-get", "g1", "against", "-o", "/mnt/against.vol"]).expect(0);
+    client.shell("mkdir /mnt/against");
+    let mount = ["--volfile-server=g1", "--volfile-id=against", "--process-name", "fuse", "/mnt/against"];
+    client.exec("glusterfs", &mount).expect(0);
+    let against =
+        |what: &str| client.kadalu(&["volfile-get", "g1", "against", "--diff", what]).expect(0).text();
+    eventually("the mount", || client.exec("mountpoint", &["-q", "/mnt/against"]).status.filter(|s| *s == 0));
+    assert_eq!(against("/mnt/against"), "no change\n");
+    assert_eq!(against("/mnt/against.vol"), "no change\n");
+    lab.set("against", "performance.read-ahead", "on");
+    let change = against("/mnt/against.vol");
+    assert!(change.starts_with("topology") && change.contains("+ against-read-ahead"), "{change}");
+    client.shell("umount /mnt/against");
+    client
+        .kadalu(&["volfile-get", "g1", "against", "--diff", "/mnt/no-such-thing"])
+        .expect(1)
+        .says(&["/mnt/no-such-thing"]);
 }
 
 fn ways_to_name_it(labs: &Labs) {

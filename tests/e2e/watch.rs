@@ -12,6 +12,7 @@ story! {
     needs require;
     fifty_changes_one_by_one, fifty_changes_in_a_row, changes_of_other_volumes, bricks_change,
     options_and_topology, never_blocks_an_admin, stopped_and_started, deleted_and_created_again,
+    deleted_without_a_word,
     ends_on_a_signal, ipv6,
 }
 
@@ -168,6 +169,17 @@ fn deleted_and_created_again(labs: &Labs) {
     let back = digest_on(lab.host(0), "deleted");
     watcher.wait_for("that the volume is back", |event| event["digest"] == back.as_str());
     assert_eq!(watcher.events().iter().filter(|event| event["event"] == "gone").count(), 1);
+}
+
+/// Nobody says a word when a volume is deleted (facts §6.3): only the slow poll finds out, here a fast one.
+fn deleted_without_a_word(labs: &Labs) {
+    let lab = labs.plain();
+    lab.create_volume("unannounced", Kind::Single);
+    let volfile = digest_on(lab.host(0), "unannounced");
+    let servers = lab.server_list();
+    let mut watcher = Watcher::start_with(lab.client(), &[&servers, "unannounced", "--poll", "1"], &volfile);
+    lab.host(1).gluster(&["volume", "delete", "unannounced"]);
+    watcher.wait_for("that the volume is gone", |event| event["event"] == "gone");
 }
 
 fn ends_on_a_signal(labs: &Labs) {

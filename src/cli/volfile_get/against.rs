@@ -56,11 +56,12 @@ async fn read(path: PathBuf) -> Result<(Vec<u8>, bool), Failure> {
 }
 
 /// What a running glusterfs adds to the options of its `protocol/client`s (seen in `.meta` of 10.3).
-const RUN_TIME: [&str; 8] = [
+const RUN_TIME: [&str; 9] = [
     "client-version",
     "clnt-lk-version",
     "fops-version",
     "opversion",
+    "process-name",
     "process-uuid",
     "volfile-checksum",
     "volfile-key",
