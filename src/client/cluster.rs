@@ -151,8 +151,8 @@ impl Client {
     }
 }
 
-/// A server that was tried, and what came of it.
-type Attempt = Result<(Client, Fetched), Error>;
+/// A server that was tried: not reached, or reached and what it answered.
+type Attempt = Result<(Client, Result<Fetched, Error>), Error>;
 
 impl Cluster {
     /// A cluster known by these servers, in order of preference.
@@ -244,7 +244,7 @@ impl Cluster {
         }
     }
 
-    /// What each of `servers` serves, and its id where it has one; all asked at once, and those that are not heard
+    /// What each of `servers` answers, and its id where it has one; all asked at once, and those that are not heard
     /// `within` are left out.
     pub(super) async fn survey(
         &self,
@@ -257,7 +257,7 @@ impl Cluster {
             let (options, key, progress) = (self.0.options.clone(), key.to_owned(), watch::channel(false).0);
             running.spawn(async move {
                 match attempt(&server, &options, &key, &progress).await {
-                    Ok((client, fetched)) => (client.uuid(within).await.ok().flatten(), Ok(fetched)),
+                    Ok((client, answer)) => (client.uuid(within).await.ok().flatten(), answer),
                     Err(error) => (None, Err(error)),
                 }
             });
@@ -304,8 +304,8 @@ impl Race<'_> {
                 if *connected.borrow_and_update() { self.options.patience } else { self.options.stagger };
             tokio::select! {
                 Some(done) = self.running.join_next() => match done {
-                    Ok(Ok(won)) => return Some(won),
-                    Ok(Err(error)) => {
+                    Ok(Ok((client, Ok(fetched)))) => return Some((client, fetched)),
+                    Ok(Ok((_, Err(error))) | Err(error)) => {
                         debug!(%error, "next server");
                         self.failures.push(error);
                         started = Instant::now();
@@ -368,7 +368,7 @@ async fn attempt(
                 connect.source_port = SourcePort::Privileged;
                 denied = Some(error);
             }
-            outcome => return outcome.map(|fetched| (client, fetched)),
+            answer => return Ok((client, answer)),
         }
     }
 }

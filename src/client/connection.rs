@@ -1,13 +1,10 @@
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{mpsc, oneshot, watch},
-    time::{sleep_until, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 use tracing::{debug, trace};
 
@@ -19,7 +16,7 @@ use crate::{
     xdr::{self, Pack},
 };
 
-/// After so long without a byte from the server it is sent a PING.
+/// After so long without a message from the server it is sent a PING.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// How long a PING may take. glusterd answers it in its one event thread, which a volume operation can hold for seconds
@@ -168,7 +165,7 @@ struct Connection<S> {
     wire: Wire<S, Tag>,
     calls: mpsc::Receiver<CallOut>,
     state: watch::Sender<State>,
-    /// When the server's last byte came.
+    /// When the server's last message came.
     heard: Instant,
     /// Whether the server has answered anything at all.
     answered: bool,
@@ -188,9 +185,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn run(mut self, server: ServerAddress) {
         let stop = loop {
             let ping_at = self.heard + IDLE;
-            let wake = self.wire.peer().poll_timeout().map_or(ping_at, |timeout| timeout.min(ping_at));
+            let wake = self.wire.peer().poll_timeout().map_or(ping_at, |timeout| ping_at.min(timeout.into()));
+            // In no fixed order: a server that never stops sending must not keep calls and timeouts waiting.
             tokio::select! {
-                biased;
                 event = self.wire.event() => match event {
                     Ok(event) => self.handle(event),
                     Err(end) => break Stop::End(end),
@@ -199,7 +196,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Some(call) => self.send(call),
                     None => break Stop::Unused,
                 },
-                () = sleep_until(wake.into()) => if let Err(stop) = self.handle_timeout() { break stop },
+                () = sleep_until(wake) => if let Err(stop) = self.handle_timeout() { break stop },
             }
         };
         let ended = self.explain(stop);
@@ -218,7 +215,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn send(&mut self, CallOut { to, body, timeout, reply }: CallOut) {
         trace!(target: "kadalu::frame", "→ call  {}", describe::call(to.0.number, to.1, &body.0));
         let tag = Tag { to, timeout, reply: Some(reply) };
-        let called = self.wire.peer().call(Instant::now(), timeout, to, &body, tag);
+        let called = self.wire.peer().call(Instant::now().into_std(), timeout, to, &body, tag);
         // A full table is the caller's: the queue of a handle is shorter than the table, so only clones can fill it.
         if let Err((busy, Tag { reply: Some(reply), .. })) = called {
             let ended = Ended { reason: busy.to_string().into(), early: false };
@@ -248,7 +245,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn handle_timeout(&mut self) -> Result<(), Stop> {
         let now = Instant::now();
-        while let Some(tag) = self.wire.peer().poll_timed_out(now) {
+        while let Some(tag) = self.wire.peer().poll_timed_out(now.into_std()) {
             match tag.reply {
                 Some(reply) => drop(reply.send(Err(Failed::TimedOut(tag.timeout)))),
                 None => return Err(Stop::Silent),
@@ -261,7 +258,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             trace!(target: "kadalu::frame", "→ call  {}", describe::call(to.0.number, to.1, &[]));
             let tag = Tag { to, timeout: PING_TIMEOUT, reply: None };
             // No room for a PING means that calls wait, whose own timeouts do its work.
-            let _ = self.wire.peer().call(now, PING_TIMEOUT, to, &(), tag);
+            let _ = self.wire.peer().call(now.into_std(), PING_TIMEOUT, to, &(), tag);
         }
         Ok(())
     }
@@ -285,5 +282,62 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Stop::End(end @ End::Closed { .. }) => (end.to_string(), false),
         };
         Ended { reason: reason.into(), early }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::DuplexStream;
+
+    use super::*;
+    use crate::rpc::message::Accepted;
+
+    /// A client, and the server's end of its connection.
+    fn pair() -> (Client, Wire<DuplexStream, ()>) {
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let server = ServerAddress::tcp("server", 24007).unwrap();
+        (Client::spawn(server, near, false), Wire::new(far, Peer::new(Limits::default())))
+    }
+
+    async fn called(server: &mut Wire<DuplexStream, ()>) -> Incoming {
+        match server.event().await {
+            Ok(Event::Call(call)) => call,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_server_is_sent_a_ping_and_lives_by_its_answer() {
+        let (mut client, mut server) = pair();
+        let began = Instant::now();
+        for times in 1..4 {
+            let ping = called(&mut server).await;
+            assert_eq!((ping.program, ping.procedure), (Ping::PROGRAM.number, Ping::NUMBER));
+            assert_eq!(began.elapsed().as_secs(), times * IDLE.as_secs());
+            // Any answer is one.
+            server.peer().reply(&ping, Accepted::ProgramUnavailable, &Bytes::new()).unwrap();
+            server.flush().await.unwrap();
+        }
+        called(&mut server).await;
+        let error = client.notified(0).await.unwrap_err();
+        assert_eq!(error.to_string(), "server:24007: no answer to a PING within 15s");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_stop_sending_keeps_no_call_from_its_timeout() {
+        let (client, mut server) = pair();
+        tokio::spawn(async move {
+            // There is always more to read than a task may read before the next one's turn.
+            for _ in 0..50 {
+                while server.peer().waiting() < 1 << 20 {
+                    server.peer().notify((programs::CALLBACK, programs::FETCHSPEC), &()).unwrap();
+                }
+                server.flush().await.unwrap();
+            }
+            // Its end fails the call in another way.
+        });
+        let call = client.call::<Ping>(&(), Duration::ZERO);
+        let error = call.await.unwrap_err();
+        assert!(matches!(error, Error::TimedOut { .. }), "{error}");
     }
 }

@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
 use super::{
@@ -57,10 +58,11 @@ struct Suspect {
 
 /// How two volfiles differ; all of it where one cannot be read.
 pub(super) fn change(old: &[u8], new: &[u8]) -> Change {
-    let (Ok(old), Ok(new)) = (Volfile::parse(old), Volfile::parse(new)) else { return Change::default() };
+    let all = Change { class: Class::Topology, items: Vec::new() };
+    let (Ok(old), Ok(new)) = (Volfile::parse(old), Volfile::parse(new)) else { return all };
     match (Graph::new(&old), Graph::new(&new)) {
         (Some(old), Some(new)) => volfile::diff(&old, &new),
-        _ => Change::default(),
+        _ => all,
     }
 }
 
@@ -101,7 +103,11 @@ impl Session {
                     }
                 }
                 Err(error) if error.kind() == Kind::NoSuchVolume && self.good.is_some() => {
-                    if let Some(server) = self.cluster.servers().into_iter().next() {
+                    let says_so = |failure: &Error| match failure {
+                        Error::Refused { server, refusal: Refusal::NotFound { .. } } => Some(server.clone()),
+                        _ => None,
+                    };
+                    if let Some(server) = error.failures.iter().find_map(says_so) {
                         self.vanish(server);
                     }
                 }
@@ -129,7 +135,8 @@ impl Session {
         if let Err(error) = self.consider(&client, fetched, Why::Connected, &mut suspect).await {
             return error;
         }
-        self.meet_friends(&client);
+        // Dropped with this connection, which it would keep open.
+        let _friends = self.meet_friends(&client);
         let options = self.cluster.options().clone();
         let mut poll_at = Instant::now() + jittered(options.poll, fastrand::f64());
         loop {
@@ -194,9 +201,9 @@ impl Session {
         };
         if same(&good.text, &fetched.text) {
             *suspect = None;
-            self.rejected = None;
-            self.gone = false;
-            if matches!(why, Why::Connected | Why::Notified) {
+            // It is news that all is well again, however it was found.
+            let healed = self.rejected.take().is_some() | std::mem::take(&mut self.gone);
+            if healed || matches!(why, Why::Connected | Why::Notified) {
                 self.topic.publish(Event::Unchanged(good));
             }
             return Ok(());
@@ -298,9 +305,9 @@ impl Session {
     }
 
     /// Learns the servers of clusters that do not name them with GETSPEC (Gluster 6 and 7), beside the watching.
-    fn meet_friends(&self, client: &Client) {
+    fn meet_friends(&self, client: &Client) -> AbortOnDropHandle<()> {
         let (cluster, client) = (self.cluster.clone(), client.clone());
-        tokio::spawn(async move {
+        AbortOnDropHandle::new(tokio::spawn(async move {
             let reply = cluster.options().reply;
             match client.friends(reply).await {
                 Ok(friends) => cluster.learn(
@@ -312,6 +319,6 @@ impl Session {
                 ),
                 Err(error) => debug!(%error, "no list of peers"),
             }
-        });
+        }))
     }
 }

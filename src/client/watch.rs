@@ -69,7 +69,7 @@ pub enum Event {
         /// How it differs from the one before.
         change: Arc<Change>,
     },
-    /// A look, upon a notification or a reconnect, that found no change.
+    /// A look that found no change: upon a notification or a reconnect, or after the volume was gone or rejected.
     Unchanged(Arc<Generation>),
     /// A connection to a server, for this volume.
     Connected(ServerAddress),

@@ -101,14 +101,16 @@ pub(super) async fn serve(stream: Stream, peer: PeerInfo, volumes: Arc<Volumes>,
     debug!(?peer, "connected");
     let end = loop {
         // One that does not read what waits for it is not read either, and after a time it is closed.
-        if wire.peer().waiting() > limits.waiting {
+        let waiting = wire.peer().waiting();
+        if waiting > limits.waiting {
             match timeout(limits.stalled, wire.flush()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(end)) => break end.to_string(),
-                Err(_) => {
-                    break format!("left {} bytes unread for {:?}", wire.peer().waiting(), limits.stalled);
-                }
+                // Slow, but it reads.
+                Err(_) if wire.peer().waiting() < waiting => {}
+                Err(_) => break format!("left {waiting} bytes unread for {:?}", limits.stalled),
             }
+            continue;
         }
         tokio::select! {
             event = wire.event() => match event {
@@ -157,5 +159,61 @@ fn notify(wire: &mut Wire<Stream, ()>, entry: &Entry<'_>) {
     match wire.peer().notify((programs::CALLBACK, programs::FETCHSPEC), &()) {
         Ok(_) => entry.update(|info| info.notifications += 1),
         Err(error) => debug!(%error, "a notification that cannot be encoded"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::UnixStream,
+        time::sleep,
+    };
+
+    use super::*;
+    use crate::{
+        glusterd::{
+            Procedure,
+            handshake::{self, Getspec},
+        },
+        volfile::example::Example,
+    };
+    use bytes::Buf;
+
+    /// Whether a client gets a large volfile three times that reads a little of it after each pause.
+    async fn served(pause: Duration) -> bool {
+        let volumes = Arc::new(Volumes::default());
+        let volfile = Example::with_bricks("vol", 3, 1500).volfile().render().unwrap();
+        volumes.publish("vol", &volfile).unwrap();
+        let (mut near, far) = UnixStream::pair().unwrap();
+        let limits = Limits { stalled: Duration::from_secs(60), ..Limits::default() };
+        let peer = PeerInfo::Unix { pid: None, uid: 0 };
+        tokio::spawn(serve(Stream::Unix(far), peer, volumes, limits));
+
+        let mut calls = Peer::<()>::new(rpc::Limits::default());
+        let (to, xdata) = ((Getspec::PROGRAM, Getspec::NUMBER), OpVersions::ANY.to_dict());
+        for _ in 0..3 {
+            calls.call(Instant::now(), pause, to, &handshake::getspec("vol", &xdata), ()).unwrap();
+        }
+        let len = calls.waiting();
+        near.write_all(&calls.transmit().copy_to_bytes(len)).await.unwrap();
+        let (mut total, mut buffer) = (0, vec![0; 128 << 10]);
+        while total < 3 * volfile.len() {
+            sleep(pause).await;
+            match near.read(&mut buffer).await.unwrap() {
+                0 => return false,
+                read => total += read,
+            }
+        }
+        true
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_reader_is_waited_for_and_one_that_stalls_is_not() {
+        // More than a minute for all of it, and less for each part; the clock leaps.
+        assert!(served(Duration::from_secs(20)).await);
+        assert!(!served(Duration::from_secs(600)).await);
     }
 }
