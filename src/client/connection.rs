@@ -183,9 +183,13 @@ enum Stop {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn run(mut self, server: ServerAddress) {
+        // Set anew only when it must ring earlier or has rung: a call in the steady state costs no timer.
+        let timer = sleep_until(self.wake_at());
+        tokio::pin!(timer);
         let stop = loop {
-            let ping_at = self.heard + IDLE;
-            let wake = self.wire.peer().poll_timeout().map_or(ping_at, |timeout| ping_at.min(timeout.into()));
+            if self.wake_at() < timer.deadline() {
+                timer.as_mut().reset(self.wake_at());
+            }
             // In no fixed order: a server that never stops sending must not keep calls and timeouts waiting.
             tokio::select! {
                 event = self.wire.event() => match event {
@@ -196,7 +200,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Some(call) => self.send(call),
                     None => break Stop::Unused,
                 },
-                () = sleep_until(wake) => if let Err(stop) = self.handle_timeout() { break stop },
+                () = &mut timer => {
+                    if let Err(stop) = self.handle_timeout() {
+                        break stop;
+                    }
+                    timer.as_mut().reset(self.wake_at());
+                }
             }
         };
         let ended = self.explain(stop);
@@ -210,6 +219,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.state.send_modify(|state| state.ended = Some(ended));
         // Orderly: what a server still wants to read is written, within reason.
         let _ = timeout(Duration::from_millis(100), self.wire.flush()).await;
+    }
+
+    /// The next moment at which something is due: a PING, or the end of a call's time.
+    fn wake_at(&mut self) -> Instant {
+        let ping_at = self.heard + IDLE;
+        self.wire.peer().poll_timeout().map_or(ping_at, |timeout| ping_at.min(timeout.into()))
     }
 
     fn send(&mut self, CallOut { to, body, timeout, reply }: CallOut) {
