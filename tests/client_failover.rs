@@ -51,6 +51,21 @@ async fn silent_server() {
 }
 
 #[tokio::test]
+async fn each_server_has_its_own_reason_when_the_time_is_up() {
+    let silent = hostile(|_, _| Then::Keep(Vec::new())).await;
+    let (refused, untried) = (refused(), refused());
+    let options = Options { fetch: Duration::from_millis(300), ..options() };
+    let error = fetch(&[&refused, &silent, &untried], options).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unreachable, "{error}");
+    for (server, message) in
+        [(refused, "refused"), (silent, "connected, but no reply"), (untried, "not tried yet")]
+    {
+        let own = error.failures.iter().find(|failure| failure.server() == Some(&server)).unwrap();
+        assert!(own.to_string().contains(message), "{own}");
+    }
+}
+
+#[tokio::test]
 async fn error_replies() {
     for (answer, kind, message) in [
         (NOT_FOUND, Kind::NoSuchVolume, "no such volume (op_errno 2)"),
@@ -72,7 +87,7 @@ async fn broken_replies() {
     passed_over(&bad, Kind::Other, "malformed reply: GetspecReply.spec").await;
 
     let bad = hostile(|xid, _| Then::Keep(record(&words(&[xid, 1, 0, 0, 0, 1])))).await;
-    passed_over(&bad, Kind::Other, "ProgramUnavailable").await;
+    passed_over(&bad, Kind::Other, "PROG_UNAVAIL").await;
 
     let bad = hostile(|_, _| Then::Keep(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec())).await;
     passed_over(&bad, Kind::Unreachable, "a record of").await;

@@ -330,7 +330,7 @@ pub fn words(words: &[u32]) -> Vec<u8> {
 
 /// A record of one fragment.
 pub fn record(body: &[u8]) -> Vec<u8> {
-    [&(body.len() as u32 | 1 << 31).to_be_bytes(), body].concat()
+    [&(body.len() as u32 | (1 << 31)).to_be_bytes(), body].concat()
 }
 
 /// The record of an accepted and successful reply.
