@@ -17,7 +17,6 @@ use super::{Failure, output};
 /// Starts an embedded volfile server on loopback with a replica-3 volume, fetches its volfile, watches it, changes an
 /// option and adds bricks, and shows each notification with what it means. Ends by itself in seconds.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Demo {
     /// Seconds between the steps
     #[arg(long, env = "KADALU_PAUSE", value_name = "SECONDS", default_value = "1", value_parser = clap::value_parser!(u64).range(0..=60))]

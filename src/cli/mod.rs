@@ -9,7 +9,11 @@ mod servers;
 mod volfile_get;
 mod volfile_server;
 
-use std::{io::IsTerminal, process::ExitCode};
+use std::{
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+    time::SystemTime,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
@@ -28,13 +32,13 @@ struct Kadalu {
 
 const EXITS: &str = "Exit codes: 0 ok, 1 other, 2 usage, 3 no server reachable, 4 no such volume, 5 op-version, \
     6 TLS or access, 7 check failed, 8 invalid volfile.\n\
-    Every flag can be given in the environment too, as KADALU_ and its name: KADALU_TLS_CA for --tls-ca.\n\
+    Every flag can be given in the environment too, under the name that stands beside it: KADALU_TLS_CA for --tls-ca.\n\
     RUST_LOG sets what is logged to standard error, such as RUST_LOG=glusterd_client=debug.";
 
 /// Options of every subcommand.
 #[derive(Debug, Args)]
 struct Global {
-    /// How log lines look
+    /// How the words on standard error look
     #[arg(long, global = true, env = "KADALU_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
 }
@@ -64,7 +68,7 @@ pub(crate) fn run() -> ExitCode {
     start_logging(global.log_format, frames);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return report(Failure::other("cannot start", error)),
+        Err(error) => return report(global.log_format, Failure::other("cannot start", error)),
     };
     // A task among tasks: to wake the future of `block_on` costs a system call more each time.
     let result = runtime.block_on(async { tokio::spawn(execute(command)).await });
@@ -72,8 +76,10 @@ pub(crate) fn run() -> ExitCode {
     runtime.shutdown_background();
     match result {
         Ok(Ok(())) => ExitCode::SUCCESS,
-        Ok(Err(failure)) => report(failure),
-        Err(error) => report(Failure::other("this is a defect of kadalu, please report it", error)),
+        Ok(Err(failure)) => report(global.log_format, failure),
+        Err(error) => {
+            report(global.log_format, Failure::other("this is a defect of kadalu, please report it", error))
+        }
     }
 }
 
@@ -88,9 +94,21 @@ async fn execute(command: Command) -> Result<(), Failure> {
     }
 }
 
-fn report(failure: Failure) -> ExitCode {
-    eprintln!("kadalu: {}", failure.message);
-    failure.exit.into()
+/// Says why the command failed, whatever `RUST_LOG` lets through; as JSON in the shape of a log line.
+fn report(format: LogFormat, Failure { exit, message }: Failure) -> ExitCode {
+    let line = match format {
+        LogFormat::Text => format!("kadalu: {message}"),
+        LogFormat::Json => serde_json::json!({
+            "timestamp": humantime::format_rfc3339_micros(SystemTime::now()).to_string(),
+            "level": "ERROR",
+            "fields": { "message": message, "exit": exit as u8 },
+            "target": "kadalu",
+        })
+        .to_string(),
+    };
+    // Nobody reading any more leaves the number.
+    let _ = writeln!(io::stderr(), "{line}");
+    exit.into()
 }
 
 fn start_logging(format: LogFormat, frames: bool) {
@@ -100,10 +118,10 @@ fn start_logging(format: LogFormat, frames: bool) {
         _ => filter,
     };
     let registry = tracing_subscriber::registry().with(filter);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     match format {
         LogFormat::Text => {
-            registry.with(lines.with_ansi(std::io::stderr().is_terminal()).with_target(false)).init()
+            registry.with(lines.with_ansi(io::stderr().is_terminal()).with_target(false)).init()
         }
         LogFormat::Json => registry.with(lines.json()).init(),
     }

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::Args;
+use clap::{Args, builder::FalseyValueParser};
 use glusterd_client::{
     client::Options,
     glusterd::OpVersions,
@@ -11,11 +11,14 @@ use glusterd_client::{
 
 use super::{Exit, Failure};
 
+/// No doc comment: its brackets would be links.
+const SERVERS: &str =
+    "host[:port], a comma list of them, [IPv6]:port, or unix:/path; with :/VOLUME behind it, the volume too";
+
 /// Which cluster and which volume.
 #[derive(Debug, Args)]
 pub(crate) struct Target {
-    /// host[:port], a comma list of them, [IPv6]:port, or unix:/path; with :/VOLUME behind it, the volume too
-    #[arg(value_name = "SERVERS[:/VOLUME]", env = "KADALU_SERVERS")]
+    #[arg(value_name = "SERVERS[:/VOLUME]", env = "KADALU_SERVERS", help = SERVERS)]
     servers: String,
     /// The volume
     #[arg(value_name = "VOLUME", env = "KADALU_VOLUME")]
@@ -41,10 +44,10 @@ pub(crate) struct Connecting {
     #[arg(long, env = "KADALU_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
     /// Use IPv4 only
-    #[arg(short = '4', long, env = "KADALU_IPV4", conflicts_with = "ipv6")]
+    #[arg(short = '4', long, env = "KADALU_IPV4", value_parser = FalseyValueParser::new(), conflicts_with = "ipv6")]
     ipv4: bool,
     /// Use IPv6 only
-    #[arg(short = '6', long, env = "KADALU_IPV6")]
+    #[arg(short = '6', long, env = "KADALU_IPV6", value_parser = FalseyValueParser::new())]
     ipv6: bool,
 }
 
@@ -63,12 +66,19 @@ impl Target {
         let (servers, volume) = match &self.volume {
             Some(volume) => (self.servers.as_str(), volume.as_str()),
             None => {
-                self.servers.rsplit_once(":/").filter(|(servers, _)| *servers != "unix").ok_or_else(|| {
+                let split = self.servers.rsplit_once(":/");
+                // The path of a unix socket is no volume.
+                let split = split.filter(|(servers, _)| servers.rsplit(',').next() != Some("unix"));
+                let split = split.map(|(servers, volume)| (servers, volume.trim_end_matches('/')));
+                split.filter(|(_, volume)| !volume.is_empty()).ok_or_else(|| {
                     usage(format!("no volume in {:?}: say SERVERS VOLUME or SERVERS:/VOLUME", self.servers))
                 })?
             }
         };
-        if volume.trim_matches('/').contains('/') && self.volume.is_none() {
+        if volume.is_empty() {
+            return Err(usage("the volume's name is empty".to_owned()));
+        }
+        if volume.contains('/') && self.volume.is_none() {
             return Err(usage(format!(
                 "{volume:?} is not a volume: a subdirectory is not part of a volfile"
             )));

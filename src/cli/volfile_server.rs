@@ -10,7 +10,7 @@ use glusterd_client::{
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
-use super::{Exit, Failure};
+use super::Failure;
 
 /// Serve the volfiles of a directory as a glusterd does
 ///
@@ -21,10 +21,8 @@ use super::{Exit, Failure};
 ///
 /// Then: glusterfs --volfile-server=/run/volfiles.sock --volfile-server-transport=unix --volfile-id=VOLUME /mnt
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct VolfileServer {
-    /// host:port, [IPv6]:port (which takes IPv4 too, for [::]), or unix:/path; port 0 is any free one
-    #[arg(long, env = "KADALU_LISTEN", value_name = "ADDR", value_parser = listen_address)]
+    #[arg(long, env = "KADALU_LISTEN", value_name = "ADDR", value_parser = listen_address, help = LISTEN)]
     listen: ServerAddress,
     /// The directory
     #[arg(long, env = "KADALU_DIR", value_name = "DIR")]
@@ -40,14 +38,14 @@ impl VolfileServer {
         let server = Server::new(Limits { connections: self.max_connections, ..Limits::default() });
         let directory = Directory::open(&self.dir, server.clone())
             .map_err(|error| Failure::other(format_args!("cannot serve {}", self.dir.display()), error))?;
-        let listener = Listener::bind(&self.listen).await.map_err(|error| {
-            Failure::new(Exit::Unreachable, format_args!("cannot listen on {}: {error}", self.listen))
-        })?;
+        let listener = Listener::bind(&self.listen)
+            .await
+            .map_err(|error| Failure::other(format_args!("cannot listen on {}", self.listen), error))?;
+        let mut terminate = signal(SignalKind::terminate())
+            .map_err(|error| Failure::other("cannot wait for SIGTERM", error))?;
         let address =
             listener.local_addr().map_or_else(|| self.listen.to_string(), |address| address.to_string());
         info!(target: "kadalu", %address, volumes = server.volumes().join(" "), "listening");
-        let mut terminate = signal(SignalKind::terminate())
-            .map_err(|error| Failure::other("cannot wait for SIGTERM", error))?;
         tokio::select! {
             () = server.serve(listener) => {}
             () = directory.follow() => {}
@@ -57,6 +55,10 @@ impl VolfileServer {
         Ok(())
     }
 }
+
+/// No doc comment: its brackets would be links.
+const LISTEN: &str =
+    "host:port, [IPv6]:port (which takes IPv4 too, for [::]), or unix:/path; port 0 is any free one";
 
 /// A server's address, or one with port 0, which no server can be reached at.
 fn listen_address(text: &str) -> Result<ServerAddress, AddressError> {

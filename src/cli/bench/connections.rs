@@ -19,7 +19,6 @@ use crate::cli::{Failure, output, volfile_server::raise_open_files};
 ///
 /// Example: kadalu bench connections
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct ConnectionsBench {
     /// How many
     #[arg(long, env = "KADALU_CONNECTIONS", value_name = "N", default_value = "2000")]

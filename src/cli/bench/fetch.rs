@@ -23,7 +23,6 @@ use crate::cli::{
 ///
 /// Example: kadalu bench fetch g1 vol
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct FetchBench {
     #[command(flatten)]
     target: Target,

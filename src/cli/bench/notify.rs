@@ -19,15 +19,14 @@ use crate::cli::{
 /// Runs a command that changes the volume, N times. Beside `kadalu volfile-get --watch` there is a floor client: a raw
 /// socket that fetches at each FETCHSPEC and notes when the answer with the new volfile could be read.
 ///
-/// Example: kadalu bench notify g1 vol --change 'gluster volume set vol network.ping-timeout {n}'
+/// Example: kadalu bench notify g1 vol --change 'gluster volume set vol network.ping-timeout {}'
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct NotifyBench {
     #[command(flatten)]
     target: Target,
     #[command(flatten)]
     connecting: Connecting,
-    /// A shell command that changes the volfile; {n} in it is another number each time
+    /// A shell command that changes the volfile; {} in it is another number each time
     #[arg(long, env = "KADALU_CHANGE", value_name = "COMMAND")]
     change: String,
     /// How many changes
@@ -54,7 +53,7 @@ impl NotifyBench {
         let mut delays = Vec::new();
         let mut sooner = 0;
         for n in 0..self.count {
-            let command = self.change.replace("{n}", &(20 + n).to_string());
+            let command = self.change.replace("{}", &(20 + n).to_string());
             let status = Command::new("sh").args(["-c", &command]).stdout(Stdio::null()).status();
             match status {
                 Ok(status) if status.success() => {}

@@ -20,7 +20,6 @@ use crate::cli::{
 ///
 /// Example: kadalu bench serve g1 vol
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct ServeBench {
     #[command(flatten)]
     target: Target,

@@ -8,7 +8,7 @@ mod watch;
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::FalseyValueParser};
 use glusterd_client::{
     client::{Cluster, Kind, NoVolfile},
     volfile::faults,
@@ -29,20 +29,20 @@ pub(crate) struct VolfileGet {
     target: Target,
     #[command(flatten)]
     connecting: Connecting,
-    /// What is printed
+    /// What is printed; with --watch, --diff, --check and --servers: json, or else words
     #[arg(long, env = "KADALU_FORMAT", value_name = "FORMAT", default_value = "raw")]
     format: Format,
-    /// Write to FILE instead, at one moment and readable by its owner only
-    #[arg(short, long, env = "KADALU_OUTPUT", value_name = "FILE")]
+    /// Write to FILE instead, at one moment and readable by its owner only; with --watch, keep FILE at the current volfile
+    #[arg(short, long, env = "KADALU_OUTPUT", value_name = "FILE", conflicts_with_all = ["diff", "list_servers", "check"])]
     output: Option<PathBuf>,
     /// Ask for this key instead of the volume's name, such as shd/VOLUME or VOLUME.tcp-fuse
     #[arg(long, env = "KADALU_KEY", value_name = "KEY")]
     key: Option<String>,
     /// Show each RPC frame, decoded, on standard error
-    #[arg(long, env = "KADALU_TRACE")]
+    #[arg(long, env = "KADALU_TRACE", value_parser = FalseyValueParser::new())]
     pub(crate) trace: bool,
     /// Go on, and print each change; with --format json one object a line
-    #[arg(long, env = "KADALU_WATCH", conflicts_with_all = ["diff", "list_servers", "check"])]
+    #[arg(long, env = "KADALU_WATCH", value_parser = FalseyValueParser::new(), conflicts_with_all = ["diff", "list_servers", "check"])]
     watch: bool,
     /// Seconds between looks at a watched volume that nobody announced a change of
     #[arg(long, env = "KADALU_POLL", value_name = "SECONDS", requires = "watch", value_parser = clap::value_parser!(u32).range(1..))]
@@ -51,10 +51,10 @@ pub(crate) struct VolfileGet {
     #[arg(long, env = "KADALU_DIFF", value_name = "FILE|MOUNTPOINT", conflicts_with_all = ["list_servers", "check"])]
     diff: Option<PathBuf>,
     /// Print who else serves this cluster
-    #[arg(long = "servers", id = "list_servers", env = "KADALU_LIST_SERVERS", conflicts_with = "check")]
+    #[arg(long = "servers", id = "list_servers", env = "KADALU_LIST_SERVERS", value_parser = FalseyValueParser::new(), conflicts_with = "check")]
     list_servers: bool,
     /// Print what the volume is and what is wrong with it
-    #[arg(long, env = "KADALU_CHECK")]
+    #[arg(long, env = "KADALU_CHECK", value_parser = FalseyValueParser::new())]
     check: bool,
 }
 
@@ -65,7 +65,9 @@ const EXAMPLES: &str = "Examples:\n  \
     kadalu volfile-get g1 vol --format tree                 its translators\n  \
     kadalu volfile-get g1 vol --diff /mnt                   against what is mounted at /mnt\n  \
     kadalu volfile-get g1 vol --check                       what kind of volume, and is it well\n  \
-    kadalu volfile-get unix:/run/glusterd.socket vol --trace";
+    kadalu volfile-get g1 vol -o vol.vol                    into a file, at one moment\n  \
+    kadalu volfile-get unix:/run/volfiles.sock vol --trace  each RPC frame, decoded\n\n\
+    Exit codes: see kadalu --help.";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -104,14 +106,14 @@ impl VolfileGet {
             return check::run(&volume, &fetched, self.format);
         }
         let shown = show::show(self.format, &volume, &fetched)?;
+        let faults = faults(&fetched.text);
         match &self.output {
-            Some(path) => output::replace(path, &shown)?,
+            // What may be loaded from there stays loadable.
+            Some(path) if faults.is_empty() => output::replace(path, &shown)?,
+            Some(_) => {}
             None => output::print(&shown)?,
         }
-        match faults(&fetched.text) {
-            faults if faults.is_empty() => Ok(()),
-            faults => Err(invalid(&faults)),
-        }
+        if faults.is_empty() { Ok(()) } else { Err(invalid(&faults)) }
     }
 }
 

@@ -3,6 +3,7 @@ use std::time::Duration;
 use glusterd_client::{
     client::{Client, Cluster, Error, NoVolfile},
     glusterd::cli::Friend,
+    rpc::CallError,
     transport::ServerAddress,
 };
 use serde_json::json;
@@ -18,7 +19,19 @@ pub(super) async fn run(cluster: &Cluster, format: Format, timeout: Duration) ->
             Err(error) => failures.push(error),
         }
     }
-    Err(NoVolfile { key: "the list of servers".to_owned(), failures }.into())
+    let reasons = failures.iter().map(|error| format!("\n  {error}{}", advice(error))).collect::<String>();
+    let kind = NoVolfile { key: String::new(), failures }.kind();
+    Err(Failure::new(kind.into(), format_args!("nobody gave the list of servers:{reasons}")))
+}
+
+/// What to do about a server that speaks GETSPEC but not the program of the `gluster` command.
+fn advice(error: &Error) -> &'static str {
+    match error {
+        Error::Call { error: CallError::Refused(_), .. } => {
+            " (a volfile server knows no others: ask a glusterd of the cluster)"
+        }
+        _ => "",
+    }
 }
 
 async fn ask(cluster: &Cluster, server: &ServerAddress, timeout: Duration) -> Result<Vec<Friend>, Error> {

@@ -63,10 +63,11 @@ pub(super) async fn run(
             }
             _ => words(&line),
         };
-        output::print(text.as_bytes())?;
+        // Before its line, so that who reads the line finds the file.
         if let (Some(file), Event::Initial(generation) | Event::Changed { generation, .. }) = (file, &event) {
             output::replace(file, &generation.text)?;
         }
+        output::print(text.as_bytes())?;
     }
 }
 
