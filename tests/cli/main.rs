@@ -1,0 +1,10 @@
+//! The command line of `kadalu`, as scripts depend on it: exit codes, messages, outputs. Everything but a real glusterd.
+
+mod env;
+mod failures;
+mod fetch;
+mod output;
+mod programs;
+mod serve;
+mod support;
+mod watch;
