@@ -21,3 +21,8 @@ pub mod server;
 pub mod transport;
 pub mod volfile;
 pub mod xdr;
+
+/// The example of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -9,7 +9,7 @@ use std::{
 use super::support::{Running, VolfileServer, Volfiles, changed, kadalu, run, volfile};
 
 fn mode(path: &Path) -> u32 {
-    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    fs::metadata(path).expect("it is there").permissions().mode() & 0o7777
 }
 
 #[test]
