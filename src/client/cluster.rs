@@ -189,8 +189,22 @@ impl Cluster {
 
     /// Fetches a volfile once, from whichever server serves it, within [`Options::fetch`].
     pub async fn fetch(&self, key: &str) -> Result<Fetched, NoVolfile> {
-        let within = Some(self.0.options.fetch);
-        self.open(key, &self.servers(), within).await.map(|(_, fetched)| fetched)
+        self.open(key, &self.servers(), self.0.options.fetch).await.map(|(_, fetched)| fetched)
+    }
+
+    /// The pool as the first server that answers sees it, and which that was; each is given
+    /// [`ConnectOptions::timeout`] for its answer.
+    pub async fn pool(&self) -> Result<(ServerAddress, Vec<Friend>), Vec<Error>> {
+        let connect = &self.0.options.connect;
+        let mut failures = Vec::new();
+        for server in self.servers() {
+            let friends = |client: Client| async move { client.friends(connect.timeout).await };
+            match ask(&server, connect, friends, || {}).await {
+                Ok((_, Ok(friends))) => return Ok((server, friends)),
+                Ok((_, Err(error))) | Err(error) => failures.push(error),
+            }
+        }
+        Err(failures)
     }
 
     /// Follows a volume. However often it is watched in a process, there is one connection for it and one fetch for each
@@ -215,7 +229,7 @@ impl Cluster {
         &self,
         key: &str,
         servers: &[ServerAddress],
-        within: Option<Duration>,
+        within: Duration,
     ) -> Result<(Client, Fetched), NoVolfile> {
         let mut race = Race {
             options: &self.0.options,
@@ -225,15 +239,12 @@ impl Cluster {
             asked: Vec::new(),
             failures: Vec::new(),
         };
-        let won = match within {
-            Some(within) => match timeout(within, race.run()).await {
-                Ok(won) => won,
-                Err(_) => {
-                    race.out_of_time(within);
-                    None
-                }
-            },
-            None => race.run().await,
+        let won = match timeout(within, race.run()).await {
+            Ok(won) => won,
+            Err(_) => {
+                race.out_of_time(within);
+                None
+            }
         };
         match won {
             Some((client, fetched)) => {
@@ -346,14 +357,27 @@ impl Race<'_> {
     }
 }
 
-/// Connects and fetches; once more from a privileged port where the server demands one.
+/// Connects and fetches.
 async fn attempt(
     server: &ServerAddress,
     options: &Options,
     key: &str,
     connected: &watch::Sender<bool>,
 ) -> Attempt {
-    let mut connect = options.connect.clone();
+    let fetch = |client: Client| async move { client.getspec(key, options.op_versions, options.reply).await };
+    // Nobody may be waiting for this any more.
+    let progress = || _ = connected.send(true);
+    ask(server, &options.connect, fetch, progress).await
+}
+
+/// Connects and makes a first call; once more from a privileged port where the server demands one.
+async fn ask<T, F: Future<Output = Result<T, Error>>>(
+    server: &ServerAddress,
+    connect: &ConnectOptions,
+    call: impl Fn(Client) -> F,
+    connected: impl Fn(),
+) -> Result<(Client, Result<T, Error>), Error> {
+    let mut connect = connect.clone();
     let mut denied = None;
     loop {
         let client = match (Client::connect(server, &connect).await, denied) {
@@ -361,14 +385,13 @@ async fn attempt(
             (Err(error), Some(denied)) if error.lacks_privilege() => return Err(denied),
             (outcome, _) => outcome?,
         };
-        // Nobody may be waiting for this any more.
-        let _ = connected.send(true);
-        match client.getspec(key, options.op_versions, options.reply).await {
+        connected();
+        match call(client.clone()).await {
             Err(error) if error.wants_privileged_port() && connect.source_port == SourcePort::Any => {
                 connect.source_port = SourcePort::Privileged;
                 denied = Some(error);
             }
-            answer => return Ok((client, answer)),
+            outcome => return Ok((client, outcome)),
         }
     }
 }

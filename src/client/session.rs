@@ -88,7 +88,9 @@ impl Session {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
         let mut failed: Option<ServerAddress> = None;
         loop {
-            match self.cluster.open(&self.key, &self.order(failed.as_ref()), None).await {
+            // Bounded: a silent server must not hold up those that refused us and are back.
+            let within = self.cluster.options().patience * 5;
+            match self.cluster.open(&self.key, &self.order(failed.as_ref()), within).await {
                 Ok((client, fetched)) => {
                     let server = client.server().clone();
                     self.topic.publish(Event::Connected(server.clone()));

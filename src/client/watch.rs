@@ -11,7 +11,7 @@ use super::{Cluster, NoVolfile, cluster::digest, session::Session};
 use crate::{transport::ServerAddress, volfile::Change};
 
 /// Events that a slow subscriber may lag behind; beyond it, it gets the current volfile instead of each step to it.
-const LAG: usize = 256;
+const LAG: usize = 32;
 
 /// A volfile that was accepted: valid, and different from the one before in more than its bytes.
 pub struct Generation {
@@ -93,8 +93,8 @@ pub enum Event {
 pub struct Watch {
     shared: Arc<Shared>,
     events: broadcast::Receiver<Event>,
-    /// The current one, for a subscriber that came when there was one.
-    first: Option<Arc<Generation>>,
+    /// How things stood when this subscriber came, until it has been told.
+    first: Now,
     seen: Option<Arc<Generation>>,
 }
 
@@ -108,31 +108,43 @@ pub(super) struct Shared {
 /// Where the session of a volume publishes.
 #[derive(Debug)]
 pub(super) struct Topic {
-    current: Mutex<Option<Arc<Generation>>>,
+    now: Mutex<Now>,
     events: broadcast::Sender<Event>,
+}
+
+/// How things stand.
+#[derive(Debug, Clone, Default)]
+struct Now {
+    generation: Option<Arc<Generation>>,
+    /// That the volume is gone, or its volfile rejected.
+    trouble: Option<Event>,
 }
 
 impl Topic {
     pub(super) fn publish(&self, event: Event) {
         // One lock over state and event, so that a subscriber never misses a generation between the two.
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Event::Initial(generation) | Event::Changed { generation, .. } = &event {
-            *current = Some(generation.clone());
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        match &event {
+            Event::Initial(generation) | Event::Changed { generation, .. } | Event::Unchanged(generation) => {
+                *now = Now { generation: Some(generation.clone()), trouble: None };
+            }
+            Event::Gone(_) | Event::Rejected(_) => now.trouble = Some(event.clone()),
+            Event::Connected(_) | Event::Disconnected { .. } | Event::Unavailable(_) => {}
         }
         // An error means that nobody listens, which ends the session soon.
         let _ = self.events.send(event);
     }
 
-    fn subscribe(&self) -> (broadcast::Receiver<Event>, Option<Arc<Generation>>) {
-        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        (self.events.subscribe(), current.clone())
+    fn subscribe(&self) -> (broadcast::Receiver<Event>, Now) {
+        let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.events.subscribe(), now.clone())
     }
 }
 
 impl Watch {
     pub(super) fn start(cluster: Cluster, key: &str) -> Self {
         let (events, _) = broadcast::channel(LAG);
-        let topic = Arc::new(Topic { current: Mutex::default(), events });
+        let topic = Arc::new(Topic { now: Mutex::default(), events });
         let stop = CancellationToken::new();
         let watch = Self::join(Arc::new(Shared { topic: topic.clone(), _stop: stop.clone().drop_guard() }));
         let session = Session::new(cluster, key, topic);
@@ -151,9 +163,12 @@ impl Watch {
 
     /// The next event; never ends. Cancel safe.
     pub async fn next(&mut self) -> Event {
-        if let Some(generation) = self.first.take() {
+        if let Some(generation) = self.first.generation.take() {
             self.seen = Some(generation.clone());
             return Event::Initial(generation);
+        }
+        if let Some(trouble) = self.first.trouble.take() {
+            return trouble;
         }
         loop {
             match self.events.recv().await {
@@ -176,14 +191,15 @@ impl Watch {
 
     /// The volfile in force.
     pub fn current(&self) -> Option<Arc<Generation>> {
-        self.shared.topic.subscribe().1
+        self.shared.topic.subscribe().1.generation
     }
 
     /// Instead of the events that were missed: the way from the last generation seen to the current one.
     fn catch_up(&mut self) -> Option<Event> {
-        let (events, current) = self.shared.topic.subscribe();
+        let (events, now) = self.shared.topic.subscribe();
         self.events = events;
-        let generation = current?;
+        self.first.trouble = now.trouble;
+        let generation = now.generation?;
         let event = match &self.seen {
             Some(seen) if seen.number == generation.number => return None,
             Some(seen) => {

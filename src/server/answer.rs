@@ -32,8 +32,9 @@ pub(super) struct Answer {
 #[derive(Debug)]
 pub(super) struct Fetch {
     pub(super) key: String,
-    /// The volume, where there is one.
-    pub(super) volume: Option<String>,
+    /// The volume that it means, served or not.
+    pub(super) volume: String,
+    pub(super) found: bool,
     pub(super) op_versions: Option<OpVersions>,
 }
 
@@ -70,15 +71,11 @@ fn getspec(call: &Incoming, volumes: &Volumes) -> Answer {
         Err(reply) => return success(&reply),
     };
     let key = request.key.as_bstr().to_string();
-    match volumes.find(&key) {
-        Some((volume, body)) => {
-            let fetched = Some(Fetch { key, volume: Some(volume), op_versions });
-            Answer { status: Accepted::Success, body, fetched }
-        }
-        None => Answer {
-            fetched: Some(Fetch { key, volume: None, op_versions }),
-            ..success(&GetspecReply::NOT_FOUND)
-        },
+    let (volume, body) = volumes.find(&key);
+    let fetched = Some(Fetch { key, volume, found: body.is_some(), op_versions });
+    match body {
+        Some(body) => Answer { status: Accepted::Success, body, fetched },
+        None => Answer { fetched, ..success(&GetspecReply::NOT_FOUND) },
     }
 }
 
@@ -202,7 +199,7 @@ mod tests {
         assert_eq!(volumes.publish("vol", VOLFILE.as_bytes()), Ok(false));
         let refused = volumes.publish("vol", b"volume v\n option a `id`\nend-volume\n").unwrap_err();
         assert!(refused.to_string().starts_with("volfile of \"vol\" refused: "), "{refused}");
-        let (_, body) = volumes.find("vol").unwrap();
-        assert_eq!(handshake::spec(&body).unwrap().unwrap().text, VOLFILE.as_bytes());
+        let (_, body) = volumes.find("vol");
+        assert_eq!(handshake::spec(&body.unwrap()).unwrap().unwrap().text, VOLFILE.as_bytes());
     }
 }

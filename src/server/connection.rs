@@ -21,7 +21,7 @@ use crate::{
     transport::{PeerInfo, Stream, Wire},
 };
 
-/// Volumes that one connection is remembered to have fetched; a client that fetches more is told of every change.
+/// Volumes that one connection is remembered to have asked for; a client that asks for more is told of every change.
 const REMEMBERED: usize = 64;
 
 /// A connection of a [`Server`](super::Server), as its owner may want to know it.
@@ -71,12 +71,12 @@ impl Drop for Entry<'_> {
 /// What is to be told to a connection.
 struct Interest {
     volumes: BTreeSet<String>,
-    /// It has fetched more volumes than are remembered.
+    /// It has asked for more volumes than are remembered.
     all: bool,
 }
 
 impl Interest {
-    /// glusterd tells everybody of everything; we tell who has fetched the volume, and who has fetched nothing yet.
+    /// glusterd tells everybody of everything; we tell who has asked for the volume, and who has asked for none yet.
     fn covers(&self, volume: &str) -> bool {
         self.all || self.volumes.is_empty() || self.volumes.contains(volume)
     }
@@ -137,16 +137,14 @@ pub(super) async fn serve(stream: Stream, peer: PeerInfo, volumes: Arc<Volumes>,
 fn reply(wire: &mut Wire<Stream, ()>, call: &Incoming, entry: &Entry<'_>, interest: &mut Interest) {
     trace!(target: "kadalu::frame", "← call  {}", describe::call(call.program, call.procedure, &call.body));
     let Answer { status, body, fetched } = answer(call, entry.volumes);
-    if let Some(Fetch { key, volume, op_versions }) = fetched {
-        debug!(%key, ?op_versions, found = volume.is_some(), "GETSPEC");
+    if let Some(Fetch { key, volume, found, op_versions }) = fetched {
+        debug!(%key, ?op_versions, found, "GETSPEC");
         entry.update(|info| {
             info.key = Some(key);
             info.op_versions = op_versions;
-            info.fetches += u64::from(volume.is_some());
+            info.fetches += u64::from(found);
         });
-        if let Some(volume) = volume {
-            interest.add(volume);
-        }
+        interest.add(volume);
     }
     trace!(target: "kadalu::frame", "→ reply {}", describe::reply(call.program, call.procedure, &Ok(body.clone())));
     if let Err(error) = wire.peer().reply(call, status, &body) {

@@ -25,9 +25,12 @@ pub struct Directory {
     server: Server,
     /// An inotify descriptor: it is read as a pipe is.
     notifications: pipe::Receiver,
-    /// What was read last from each file, faulty ones too, so that a fault is told once.
-    files: BTreeMap<String, Vec<u8>>,
+    /// What came of each file last, so that a change is seen and a fault told once.
+    files: BTreeMap<String, Content>,
 }
+
+/// The text of a file, or why it cannot be read.
+type Content = Result<Vec<u8>, String>;
 
 impl Directory {
     /// Reads the directory and serves what is in it. Needs a runtime.
@@ -65,21 +68,19 @@ impl Directory {
     fn scan(&mut self) -> io::Result<()> {
         let found = volfiles(&self.path)?;
         for (volume, file) in &found {
-            match fs::read(file) {
-                Ok(text) if self.files.get(volume) == Some(&text) => {}
-                Ok(text) => {
-                    match self.server.publish(volume, &text) {
-                        Ok(true) => info!(volume, bytes = text.len(), "serving a new volfile"),
-                        Ok(false) => {}
-                        Err(refused) => error!(%refused, "what was served before stays"),
-                    }
-                    self.files.insert(volume.clone(), text);
-                }
-                // Gone since it was listed, or not ours to read: the next scan knows.
-                Err(error) => {
-                    error!(file = %file.display(), %error, "cannot read a volfile; what was served before stays")
-                }
+            let content = read(file).map_err(|error| error.to_string());
+            if self.files.get(volume) == Some(&content) {
+                continue;
             }
+            match &content {
+                Ok(text) => match self.server.publish(volume, text) {
+                    Ok(true) => info!(volume, bytes = text.len(), "serving a new volfile"),
+                    Ok(false) => {}
+                    Err(refused) => error!(%refused, "what was served before stays"),
+                },
+                Err(error) => error!(file = %file.display(), %error, "what was served before stays"),
+            }
+            self.files.insert(volume.clone(), content);
         }
         self.files.retain(|volume, _| {
             let there = found.contains_key(volume);
@@ -92,26 +93,34 @@ impl Directory {
     }
 }
 
-/// The files of a directory that are volfiles of no more than the size that can be served, by volume.
+/// The files of a directory that are named as volfiles, by volume.
 fn volfiles(directory: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        let Some(volume) =
-            path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".vol"))
-        else {
-            continue;
-        };
-        match fs::metadata(&path) {
-            Ok(metadata) if metadata.is_file() && metadata.len() <= volfile::MAX_SIZE as u64 => {
-                found.insert(volume.to_owned(), path);
-            }
-            Ok(_) => error!(file = %path.display(), "neither a plain file nor of a volfile's size: left out"),
-            // Gone since it was listed.
-            Err(error) => error!(file = %path.display(), %error, "left out"),
+        let name = path.file_name().and_then(|name| name.to_str());
+        if let Some(volume) = name.and_then(|name| name.strip_suffix(".vol")).filter(|name| !name.is_empty())
+        {
+            found.insert(volume.to_owned(), path);
         }
     }
     Ok(found)
+}
+
+/// A plain file, of a size that can be served: a pipe would never end.
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let metadata = fs::metadata(file)?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("not a plain file"));
+    }
+    if metadata.len() > volfile::MAX_SIZE as u64 {
+        return Err(io::Error::other(format!(
+            "{} bytes, at most {} allowed",
+            metadata.len(),
+            volfile::MAX_SIZE
+        )));
+    }
+    fs::read(file)
 }
 
 #[cfg(test)]
@@ -134,6 +143,11 @@ mod tests {
         fs::write(&file, "volume v").unwrap();
         directory.scan().unwrap();
         assert_eq!(server.volumes(), ["one"], "a broken file does not take the volume away");
+
+        fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink("nowhere", &file).unwrap();
+        directory.scan().unwrap();
+        assert_eq!(server.volumes(), ["one"], "nor does one that cannot be read");
 
         fs::remove_file(&file).unwrap();
         directory.scan().unwrap();

@@ -41,8 +41,8 @@ use crate::transport::{Listener, Stream};
 pub struct Limits {
     /// Connections at one time; one more is closed at once.
     pub connections: usize,
-    /// Bytes that may wait for one connection before its calls are no longer read. The volfile itself is shared, so this is
-    /// headers and small volfiles.
+    /// Bytes that may wait for one connection before its calls are no longer read. A large volfile counts, though all
+    /// connections share its bytes.
     pub waiting: usize,
     /// How long a connection may leave waiting bytes unread before it is closed.
     pub stalled: Duration,

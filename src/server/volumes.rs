@@ -84,15 +84,14 @@ impl Volumes {
         names
     }
 
-    /// The volume that a key means, and the encoded reply: glusterd's rule for client volfiles (facts §5.1, rule 9).
-    pub(super) fn find(&self, key: &str) -> Option<(String, Bytes)> {
+    /// The volume that a key means, and the encoded reply where it is served: glusterd's rule for client volfiles
+    /// (facts §5.1, rule 9).
+    pub(super) fn find(&self, key: &str) -> (String, Option<Bytes>) {
         let id = key.strip_prefix('/').unwrap_or(key);
         let volumes = self.served.read().unwrap_or_else(PoisonError::into_inner);
-        let name = [Some(id), id.strip_suffix(".tcp"), id.strip_suffix(".tcp-fuse")]
-            .into_iter()
-            .flatten()
-            .find(|name| volumes.contains_key(*name))?;
-        volumes.get(name).map(|reply| (name.to_owned(), reply.clone()))
+        let bare = id.strip_suffix(".tcp").or_else(|| id.strip_suffix(".tcp-fuse")).unwrap_or(id);
+        let name = if volumes.contains_key(id) { id } else { bare };
+        (name.to_owned(), volumes.get(name).cloned())
     }
 
     pub(super) fn subscribe(&self) -> broadcast::Receiver<Arc<str>> {

@@ -96,7 +96,7 @@ impl VolfileGet {
             return watch::run(&cluster, &volume, &key, self.format, self.output.as_deref()).await;
         }
         if self.list_servers {
-            return pool::run(&cluster, self.format, self.connecting.timeout).await;
+            return pool::run(&cluster, self.format).await;
         }
         let fetched = cluster.fetch(&key).await?;
         if let Some(path) = &self.diff {

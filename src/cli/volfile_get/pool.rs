@@ -1,7 +1,5 @@
-use std::time::Duration;
-
 use glusterd_client::{
-    client::{Client, Cluster, Error, NoVolfile},
+    client::{Cluster, Error, NoVolfile},
     glusterd::cli::Friend,
     rpc::CallError,
     transport::ServerAddress,
@@ -11,14 +9,11 @@ use serde_json::json;
 use super::{Failure, Format, output};
 
 /// `--servers`: asks the first server that answers for its pool.
-pub(super) async fn run(cluster: &Cluster, format: Format, timeout: Duration) -> Result<(), Failure> {
-    let mut failures = Vec::new();
-    for server in cluster.servers() {
-        match ask(cluster, &server, timeout).await {
-            Ok(friends) => return output::print(show(&server, &friends, format).as_bytes()),
-            Err(error) => failures.push(error),
-        }
-    }
+pub(super) async fn run(cluster: &Cluster, format: Format) -> Result<(), Failure> {
+    let failures = match cluster.pool().await {
+        Ok((server, friends)) => return output::print(show(&server, &friends, format).as_bytes()),
+        Err(failures) => failures,
+    };
     let reasons = failures.iter().map(|error| format!("\n  {error}{}", advice(error))).collect::<String>();
     let kind = NoVolfile { key: String::new(), failures }.kind();
     Err(Failure::new(kind.into(), format_args!("nobody gave the list of servers:{reasons}")))
@@ -32,11 +27,6 @@ fn advice(error: &Error) -> &'static str {
         }
         _ => "",
     }
-}
-
-async fn ask(cluster: &Cluster, server: &ServerAddress, timeout: Duration) -> Result<Vec<Friend>, Error> {
-    let client = Client::connect(server, &cluster.options().connect).await?;
-    client.friends(timeout).await
 }
 
 fn show(server: &ServerAddress, friends: &[Friend], format: Format) -> String {
