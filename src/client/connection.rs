@@ -91,6 +91,7 @@ impl Client {
             calls: calls_in,
             state: state_out,
             heard: Instant::now(),
+            received: 0,
             answered: false,
             tls,
         };
@@ -167,6 +168,8 @@ struct Connection<S> {
     state: watch::Sender<State>,
     /// When the server's last message came.
     heard: Instant,
+    /// Bytes that had come when the timer last rang.
+    received: u64,
     /// Whether the server has answered anything at all.
     answered: bool,
     tls: bool,
@@ -260,9 +263,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn handle_timeout(&mut self) -> Result<(), Stop> {
         let now = Instant::now();
+        // A long reply on a slow line holds up the answer to a PING, and is as good a sign of life.
+        let received = self.wire.received();
+        let alive = std::mem::replace(&mut self.received, received) != received;
         while let Some(tag) = self.wire.peer().poll_timed_out(now.into_std()) {
             match tag.reply {
                 Some(reply) => drop(reply.send(Err(Failed::TimedOut(tag.timeout)))),
+                None if alive => {}
                 None => return Err(Stop::Silent),
             }
         }
@@ -302,7 +309,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::DuplexStream;
+    use bytes::{Buf, BytesMut};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
     use super::*;
     use crate::rpc::message::Accepted;
@@ -336,6 +344,31 @@ mod tests {
         called(&mut server).await;
         let error = client.notified(0).await.unwrap_err();
         assert_eq!(error.to_string(), "server:24007: no answer to a PING within 15s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reply_that_takes_a_minute_to_arrive_is_waited_for() {
+        let (near, mut far) = tokio::io::duplex(4096);
+        let client = Client::spawn(ServerAddress::tcp("server", 24007).unwrap(), near, false);
+        tokio::spawn(async move {
+            let mut server = Peer::<()>::new(Limits::default());
+            let mut input = BytesMut::new();
+            let call = loop {
+                far.read_buf(&mut input).await.unwrap();
+                if let Some(Event::Call(call)) = server.poll_event(&mut input).unwrap() {
+                    break call;
+                }
+            };
+            server.reply(&call, Accepted::Success, &Bytes::from(vec![0; 60])).unwrap();
+            let len = server.waiting();
+            for byte in server.transmit().copy_to_bytes(len) {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                far.write_all(&[byte]).await.unwrap();
+            }
+            std::future::pending::<()>().await;
+        });
+        let reply = client.call::<Ping>(&(), Duration::from_secs(120)).await;
+        assert_eq!(reply.unwrap().len(), 60);
     }
 
     #[tokio::test]

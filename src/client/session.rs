@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     glusterd::handshake::Refusal,
+    rpc::CallError,
     transport::ServerAddress,
     volfile::{self, Change, Class, Graph, Volfile},
 };
@@ -72,10 +73,12 @@ fn same(old: &[u8], new: &[u8]) -> bool {
 }
 
 /// Whether a server is connected to half of its pool or more, itself counted: one that is not may serve what is long
-/// replaced, and does not say so (facts §6.5). One that has no pool, such as our own server, is.
+/// replaced, and does not say so (facts §6.5). One that knows of no pools, such as our own server, is.
 async fn in_contact(client: &Client) -> bool {
-    let Ok(pool) = client.friends(SURVEY).await else { return true };
-    pool.iter().filter(|server| server.connected).count() * 2 >= pool.len()
+    match client.friends(SURVEY).await {
+        Ok(pool) => pool.iter().filter(|server| server.connected).count() * 2 >= pool.len(),
+        Err(error) => matches!(error, Error::Call { error: CallError::Refused(_), .. }),
+    }
 }
 
 impl Session {

@@ -24,6 +24,7 @@ pub struct Wire<S, T> {
     peer: Peer<T>,
     input: BytesMut,
     unflushed: bool,
+    received: u64,
 }
 
 /// Why a connection is over.
@@ -46,12 +47,17 @@ pub enum End {
 impl<S: AsyncRead + AsyncWrite + Unpin, T> Wire<S, T> {
     /// Puts a peer on a stream.
     pub fn new(stream: S, peer: Peer<T>) -> Self {
-        Self { stream, peer, input: BytesMut::new(), unflushed: false }
+        Self { stream, peer, input: BytesMut::new(), unflushed: false, received: 0 }
     }
 
     /// The state machine, to call, reply and notify; what it queues is written by [`event`](Self::event).
     pub fn peer(&mut self) -> &mut Peer<T> {
         &mut self.peer
+    }
+
+    /// Bytes read up to now: a sign of life in the middle of a long record.
+    pub fn received(&self) -> u64 {
+        self.received
     }
 
     /// The stream below.
@@ -80,9 +86,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T> Wire<S, T> {
             }
             let room = self.input.len().clamp(READ, READ_AT_MOST);
             self.input.reserve(room);
-            if ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input))? == 0 {
-                let in_record = !self.input.is_empty() || self.peer.in_record();
-                return Poll::Ready(Err(End::Closed { in_record }));
+            match ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input))? {
+                0 => {
+                    let in_record = !self.input.is_empty() || self.peer.in_record();
+                    return Poll::Ready(Err(End::Closed { in_record }));
+                }
+                count => self.received += count as u64,
             }
         }
     }
