@@ -59,7 +59,7 @@ impl Demo {
         let mut watch = cluster.watch(VOLUME);
         self.show(&mut watch, &["connected", "initial"]).await?;
 
-        say("$ gluster volume set demo client.ping-timeout 10\n")?;
+        say("$ gluster volume set demo network.ping-timeout 10\n")?;
         volume = volume.option("protocol/client", "ping-timeout", "10");
         publish(&server, &volume)?;
         self.show(&mut watch, &["changed"]).await?;

@@ -30,7 +30,7 @@ impl Completions {
 #[derive(Debug, Args)]
 pub(crate) struct Man {
     /// Write kadalu.1 and kadalu-SUBCOMMAND.1 there
-    #[arg(long, env = "KADALU_DIR", value_name = "DIR")]
+    #[arg(long, env = "KADALU_MAN_DIR", value_name = "DIR")]
     dir: Option<PathBuf>,
 }
 

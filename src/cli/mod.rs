@@ -112,7 +112,10 @@ fn report(format: LogFormat, Failure { exit, message }: Failure) -> ExitCode {
 }
 
 fn start_logging(format: LogFormat, frames: bool) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,kadalu=info"));
+    let (filter, unreadable) = match EnvFilter::try_from_default_env() {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new("warn,kadalu=info"), std::env::var_os("RUST_LOG").map(|_| error)),
+    };
     let filter = match "kadalu::frame=trace".parse() {
         Ok(directive) if frames => filter.add_directive(directive),
         _ => filter,
@@ -124,5 +127,8 @@ fn start_logging(format: LogFormat, frames: bool) {
             registry.with(lines.with_ansi(io::stderr().is_terminal()).with_target(false)).init()
         }
         LogFormat::Json => registry.with(lines.json()).init(),
+    }
+    if let Some(error) = unreadable {
+        tracing::warn!(target: "kadalu", %error, "RUST_LOG is left out of account");
     }
 }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, builder::FalseyValueParser};
 use glusterd_client::{
     client::Options,
-    glusterd::OpVersions,
+    glusterd::{MAX_KEY, OpVersions},
     transport::{ConnectOptions, Family, ServerAddress, TlsClient, TlsOptions, parse_servers},
 };
 
@@ -51,15 +51,25 @@ pub(crate) struct Connecting {
     ipv6: bool,
 }
 
+const DAY: Duration = Duration::from_secs(86_400);
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|error| format!("{error}"))?;
     match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err("a number of seconds above 0 is wanted".to_owned()),
+        Ok(duration) if !duration.is_zero() && duration <= DAY => Ok(duration),
+        _ => Err("a number of seconds above 0 and up to 86400, a day, is wanted".to_owned()),
     }
 }
 
 impl Target {
+    /// The servers; a volume behind them is of no interest.
+    pub(crate) fn servers(&self) -> Result<Vec<ServerAddress>, Failure> {
+        match self.parse() {
+            Ok((servers, _)) => Ok(servers),
+            Err(failure) => parse_servers(&self.servers).map_err(|_| failure),
+        }
+    }
+
     /// The servers and the volume.
     pub(crate) fn parse(&self) -> Result<(Vec<ServerAddress>, String), Failure> {
         let usage = |message: String| Failure::new(Exit::Usage, message);
@@ -81,6 +91,12 @@ impl Target {
         if volume.contains('/') && self.volume.is_none() {
             return Err(usage(format!(
                 "{volume:?} is not a volume: a subdirectory is not part of a volfile"
+            )));
+        }
+        if volume.len() > MAX_KEY {
+            return Err(usage(format!(
+                "the volume's name has {} bytes, at most {MAX_KEY} are possible",
+                volume.len()
             )));
         }
         let servers = parse_servers(servers).map_err(|error| usage(error.to_string()))?;

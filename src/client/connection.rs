@@ -11,7 +11,7 @@ use tracing::{debug, trace};
 use super::Error;
 use crate::{
     glusterd::{Procedure, describe, dump::Ping, programs},
-    rpc::{CallError, Event, Incoming, Limits, Peer, Program},
+    rpc::{Busy, CallError, Event, Incoming, Limits, Peer, Program},
     transport::{End, ServerAddress, TlsError, Wire, explain_early_close},
     xdr::{self, Pack},
 };
@@ -64,6 +64,7 @@ struct CallOut {
 enum Failed {
     TimedOut(Duration),
     Call(CallError),
+    Busy(Busy),
     Ended(Ended),
 }
 
@@ -146,6 +147,7 @@ impl Client {
         match failed {
             Failed::TimedOut(after) => Error::TimedOut { server, after },
             Failed::Call(error) => Error::Call { server, error },
+            Failed::Busy(busy) => Error::Busy { server, busy },
             Failed::Ended(Ended { reason, early }) => Error::Closed { server, reason, early },
         }
     }
@@ -236,8 +238,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let called = self.wire.peer().call(Instant::now().into_std(), timeout, to, &body, tag);
         // A full table is the caller's: the queue of a handle is shorter than the table, so only clones can fill it.
         if let Err((busy, Tag { reply: Some(reply), .. })) = called {
-            let ended = Ended { reason: busy.to_string().into(), early: false };
-            let _ = reply.send(Err(Failed::Ended(ended)));
+            let _ = reply.send(Err(Failed::Busy(busy)));
         }
     }
 

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     glusterd::{ReplyError, handshake::Refusal},
-    rpc::{CallError, message::Denied},
+    rpc::{Busy, CallError, message::Denied},
     transport::{AttemptError, ConnectError, ServerAddress, TlsError},
     xdr::Malformed,
 };
@@ -49,6 +49,14 @@ pub enum Error {
         server: ServerAddress,
         /// How.
         error: CallError,
+    },
+    /// Too many calls wait for a reply already.
+    #[error("{server}: {busy}")]
+    Busy {
+        /// The server.
+        server: ServerAddress,
+        /// How many.
+        busy: Busy,
     },
     /// The reply cannot be read.
     #[error("{server}: {error}")]
@@ -106,6 +114,7 @@ impl Error {
             Self::Closed { server, .. }
             | Self::TimedOut { server, .. }
             | Self::OutOfTime { server, .. }
+            | Self::Busy { server, .. }
             | Self::Call { server, .. }
             | Self::Reply { server, .. }
             | Self::Refused { server, .. } => Some(server),
@@ -125,13 +134,17 @@ impl Error {
             }
             Self::Refused { refusal: Refusal::NotFound { .. }, .. } => Kind::NoSuchVolume,
             Self::Refused { refusal: Refusal::OpVersion, .. } => Kind::OpVersion,
-            Self::Call { .. } | Self::Reply { .. } | Self::Refused { .. } | Self::Request(_) => Kind::Other,
+            Self::Call { .. }
+            | Self::Busy { .. }
+            | Self::Reply { .. }
+            | Self::Refused { .. }
+            | Self::Request(_) => Kind::Other,
         }
     }
 
     /// Whether the server wants a source port below 1024.
     pub(super) fn wants_privileged_port(&self) -> bool {
-        matches!(self, Self::Call { error: CallError::Denied(Denied::Authentication(_)), .. })
+        matches!(self, Self::Call { error: CallError::Denied(Denied::Authentication(2)), .. })
     }
 
     /// Whether we may not have a source port below 1024.

@@ -92,7 +92,9 @@ impl Session {
         let mut failed: Option<ServerAddress> = None;
         loop {
             // Bounded: a silent server must not hold up those that refused us and are back.
-            let within = self.cluster.options().patience * 5;
+            // The first volfile has all the time of a fetch: a lone server may be in a long volume operation.
+            let options = self.cluster.options();
+            let within = if self.good.is_some() { options.patience * 5 } else { options.fetch };
             match self.cluster.open(&self.key, &self.order(failed.as_ref()), within).await {
                 Ok((client, fetched)) => {
                     let server = client.server().clone();

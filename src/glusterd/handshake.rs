@@ -192,7 +192,7 @@ pub fn spec(body: &[u8]) -> Result<Result<Spec<'_>, Refusal>, ReplyError> {
     })
 }
 
-/// The op-versions that came with a GETSPEC; errors as glusterd has them: (op_ret, op_errno) for bad xdata (facts §5.5).
+/// The op-versions that came with a GETSPEC; the error is the reply to send where its key or xdata is bad (facts §5.5).
 pub fn announced(request: &GetspecRequest<'_>) -> Result<Option<OpVersions>, GetspecReply<'static>> {
     if request.key.0.len() > MAX_KEY {
         return Err(GetspecReply::INVALID);

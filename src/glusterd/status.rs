@@ -66,8 +66,8 @@ pub struct FileSystem {
 pub fn bricks(body: &[u8]) -> Result<Vec<BrickStatus>, ReplyError> {
     let dict = dict_reply(body)?;
     // Numbered from 0 to `brick-index-max`, daemons behind it; whatever is claimed, no further than the dict can hold.
-    let last = dict.number::<usize>("brick-index-max").unwrap_or(0)
-        + dict.number::<usize>("other-count").unwrap_or(0);
+    let number = |key| dict.number::<usize>(key).unwrap_or(0);
+    let last = number("brick-index-max").saturating_add(number("other-count"));
     Ok((0..=last.min(dict.iter().count())).filter_map(|n| brick(&dict, n)).collect())
 }
 
@@ -133,8 +133,12 @@ mod tests {
 
     #[test]
     fn a_claimed_number_of_bricks_is_not_walked() {
-        let body =
-            reply(&[("brick-index-max", "4000000000"), ("brick0.hostname", "g"), ("brick0.path", "/b")]);
+        let body = reply(&[
+            ("brick-index-max", "18446744073709551615"),
+            ("other-count", "1"),
+            ("brick0.hostname", "g"),
+            ("brick0.path", "/b"),
+        ]);
         assert_eq!(bricks(&body).unwrap().len(), 1);
     }
 }

@@ -29,6 +29,9 @@ impl Default for Limits {
     }
 }
 
+/// For a timeout beyond what a clock can count.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// One SunRPC connection that both calls and is called: no socket, no clock, fully deterministic.
 ///
 /// `T` is what the caller wants back with the reply to a call, a channel or a number.
@@ -152,7 +155,11 @@ impl<T> Peer<T> {
             return Err((Busy::InFlight(self.in_flight.len()), tag));
         }
         match self.notify((program, procedure), body) {
-            Ok(xid) => self.in_flight.push_back(Pending { xid, deadline: now + timeout, tag }),
+            Ok(xid) => self.in_flight.push_back(Pending {
+                xid,
+                deadline: now.checked_add(timeout).unwrap_or(now + NEVER),
+                tag,
+            }),
             Err(error) => return Err((error.into(), tag)),
         }
         Ok(())

@@ -67,7 +67,11 @@ pub struct Server {
 impl Server {
     /// A server without volumes.
     pub fn new(limits: Limits) -> Self {
-        Self { volumes: Arc::default(), limits, free: Arc::new(Semaphore::new(limits.connections)) }
+        Self {
+            volumes: Arc::default(),
+            limits,
+            free: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
+        }
     }
 
     /// Serves `volfile` under the name `volume` from now on, and tells the connections that have fetched it, or nothing yet.

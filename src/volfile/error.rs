@@ -66,7 +66,7 @@ impl SyntaxError {
             line: line_at(text, before.len()),
             column: (before.len() - before.rfind_byte(b'\n').map_or(0, |newline| newline + 1)) as u32 + 1,
             expected: fail.expected,
-            found: found(fail.at),
+            found: found(fail.at, fail.expected),
             volume: volume.map(|name| Shown(name).to_string()),
         }
     }
@@ -77,12 +77,14 @@ pub(super) fn line_at(text: &[u8], offset: usize) -> u32 {
     text[..offset].iter().filter(|byte| **byte == b'\n').count() as u32 + 1
 }
 
-fn found(at: &[u8]) -> String {
+fn found(at: &[u8], expected: &str) -> String {
     /// Enough to recognise the place, short enough for one line of log.
     const SHOWN: usize = 40;
     match lex::token(at) {
         Ok((_, Token::End)) => "the end of the file".to_owned(),
         Ok((_, Token::Nothing)) => "the empty string `\"\"`".to_owned(),
+        // Behind an option it may be a part of its value, which may be a secret.
+        Ok((_, Token::Word(_))) if expected.starts_with("`option`") => "another word".to_owned(),
         Ok((rest, _)) => {
             let word = at[..at.len() - rest.len()].as_bstr();
             let cut = if word.len() > SHOWN { "…" } else { "" };

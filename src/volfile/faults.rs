@@ -22,4 +22,15 @@ mod tests {
         let two = faults(b"volume a\n type t/t\n subvolumes b `c`\nend-volume\n");
         assert!(two.len() >= 2 && two.iter().all(|fault| fault.starts_with("line ")), "{two:?}");
     }
+
+    #[test]
+    fn no_fault_tells_a_secret() {
+        let extra =
+            faults(b"volume a\n type t/t\n option password hunter2 extrasecret\nend-volume\n").concat();
+        assert!(extra.contains("found another word") && !extra.contains("secret"), "{extra}");
+        let twice = "volume a\n type t/t\n option auth.login.bob.password 1\n option auth.login.bob.password 2\nend-volume\n";
+        let volfile = super::Volfile::parse(twice).unwrap();
+        let problems = super::Graph::new(&volfile).unwrap().problems();
+        assert!(problems.len() == 1 && !problems[0].to_string().contains("bob"), "{problems:?}");
+    }
 }

@@ -7,6 +7,7 @@ use bstr::{BStr, ByteSlice};
 use serde::Serialize;
 
 use super::graph::{Graph, Xlator};
+use super::secret::shown_key;
 use super::shown::shown;
 use super::text::What;
 
@@ -177,7 +178,11 @@ impl Graph<'_> {
             keys.clear();
             for option in xlator.section().options() {
                 if !keys.insert(&*option.key) {
-                    found.add(option.at, xlator, Fault::DuplicateOption { key: shown(&option.key) });
+                    found.add(
+                        option.at,
+                        xlator,
+                        Fault::DuplicateOption { key: shown(&shown_key(&option.key)) },
+                    );
                 }
             }
             children.clear();

@@ -11,7 +11,7 @@ fn the_demo_tells_its_story() {
         "replicate 3\ndemo  debug/io-stats\n",
         "  connected to 127.0.0.1:",
         "  generation 1: sha256:",
-        "$ gluster volume set demo client.ping-timeout 10\n",
+        "$ gluster volume set demo network.ping-timeout 10\n",
         "  FETCHSPEC came; fetched generation 2 (options: applied in place):\n",
         "      ~ demo-client-0: ping-timeout 42 → 10\n",
         "$ gluster volume add-brick demo ",

@@ -21,10 +21,10 @@ use crate::cli::{Failure, output, volfile_server::raise_open_files};
 #[derive(Debug, Args)]
 pub(crate) struct ConnectionsBench {
     /// How many
-    #[arg(long, env = "KADALU_CONNECTIONS", value_name = "N", default_value = "2000")]
+    #[arg(long, env = "KADALU_CONNECTIONS", value_name = "N", default_value = "2000", value_parser = super::at_least_one)]
     connections: usize,
     /// Bricks of the volume
-    #[arg(long, env = "KADALU_BRICKS", value_name = "N", default_value = "3")]
+    #[arg(long, env = "KADALU_BRICKS", value_name = "N", default_value = "3", value_parser = super::at_least_one)]
     bricks: usize,
 }
 

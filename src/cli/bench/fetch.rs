@@ -29,10 +29,10 @@ pub(crate) struct FetchBench {
     #[command(flatten)]
     connecting: Connecting,
     /// Fetches over the held connection; a tenth of it over fresh ones
-    #[arg(long, env = "KADALU_COUNT", value_name = "N", default_value = "5000")]
+    #[arg(long, env = "KADALU_COUNT", value_name = "N", default_value = "5000", value_parser = super::at_least_one)]
     count: usize,
     /// Processes to start
-    #[arg(long, env = "KADALU_PROCESSES", value_name = "N", default_value = "40")]
+    #[arg(long, env = "KADALU_PROCESSES", value_name = "N", default_value = "40", value_parser = super::at_least_one)]
     processes: usize,
 }
 

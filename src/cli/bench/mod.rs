@@ -27,6 +27,14 @@ enum What {
     Notify(notify::NotifyBench),
 }
 
+/// A number of things to do: none would measure nothing.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least 1 is wanted".to_owned()),
+        other => other.map_err(|error| format!("{error}")),
+    }
+}
+
 impl Bench {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         match self.what {

@@ -30,7 +30,7 @@ pub(crate) struct NotifyBench {
     #[arg(long, env = "KADALU_CHANGE", value_name = "COMMAND")]
     change: String,
     /// How many changes
-    #[arg(long, env = "KADALU_COUNT", value_name = "N", default_value = "50")]
+    #[arg(long, env = "KADALU_COUNT", value_name = "N", default_value = "50", value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
 }
 

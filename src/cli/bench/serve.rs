@@ -26,10 +26,10 @@ pub(crate) struct ServeBench {
     #[command(flatten)]
     connecting: Connecting,
     /// Calls under way at one time
-    #[arg(long, env = "KADALU_DEPTH", value_name = "N", default_value = "64")]
+    #[arg(long, env = "KADALU_DEPTH", value_name = "N", default_value = "64", value_parser = super::at_least_one)]
     depth: usize,
     /// Seconds for each server
-    #[arg(long, env = "KADALU_SECONDS", value_name = "N", default_value = "5")]
+    #[arg(long, env = "KADALU_SECONDS", value_name = "N", default_value = "5", value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
 }
 

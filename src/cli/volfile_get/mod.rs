@@ -85,18 +85,23 @@ enum Format {
 
 impl VolfileGet {
     pub(crate) async fn run(self) -> Result<(), Failure> {
+        let mut options = self.connecting.options()?;
+        if self.list_servers {
+            return pool::run(&Cluster::new(self.target.servers()?, options), self.format).await;
+        }
+        // The time is for each reply of a watch, and for the whole of a fetch: the other one must not end before.
+        match self.watch {
+            true => options.fetch = options.reply * 2,
+            false => options.reply = options.fetch * 2,
+        }
         let (servers, volume) = self.target.parse()?;
         let key = self.key.clone().unwrap_or_else(|| volume.clone());
-        let mut options = self.connecting.options()?;
         if let Some(poll) = self.poll {
             options.poll = std::time::Duration::from_secs(poll.into());
         }
         let cluster = Cluster::new(servers, options);
         if self.watch {
             return watch::run(&cluster, &volume, &key, self.format, self.output.as_deref()).await;
-        }
-        if self.list_servers {
-            return pool::run(&cluster, self.format).await;
         }
         let fetched = cluster.fetch(&key).await?;
         if let Some(path) = &self.diff {

@@ -1,7 +1,7 @@
 use std::{path::Path, time::SystemTime};
 
 use glusterd_client::{
-    client::{Cluster, Event, Generation},
+    client::{Cluster, Event, Generation, NoVolfile},
     volfile::Change,
 };
 use serde::Serialize;
@@ -49,14 +49,16 @@ pub(super) async fn run(
             _ = terminate.recv() => return Ok(()),
             _ = tokio::signal::ctrl_c() => return Ok(()),
         };
-        if let Event::Unavailable(error) = &event {
-            match cannot_begin(error) {
+        let line = match line(volume, &event) {
+            Ok(line) => line,
+            Err(error) => match cannot_begin(error) {
                 Some(failure) if watch.current().is_none() => return Err(failure),
-                _ => warn!(target: "kadalu", %error, "trying again"),
-            }
-            continue;
-        }
-        let line = line(volume, &event);
+                _ => {
+                    warn!(target: "kadalu", %error, "trying again");
+                    continue;
+                }
+            },
+        };
         let text = match format {
             Format::Json => {
                 serde_json::to_string(&line).map_err(|error| Failure::other("cannot print", error))? + "\n"
@@ -71,7 +73,8 @@ pub(super) async fn run(
     }
 }
 
-fn line<'a>(volume: &'a str, event: &'a Event) -> Line<'a> {
+/// An event as data; that there is no volfile to be had at the moment is a matter of words.
+fn line<'a>(volume: &'a str, event: &'a Event) -> Result<Line<'a>, &'a NoVolfile> {
     let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
     let blank = Line {
         event: "",
@@ -91,7 +94,7 @@ fn line<'a>(volume: &'a str, event: &'a Event) -> Line<'a> {
         digest: Some(&generation.digest),
         ..blank
     };
-    match event {
+    Ok(match event {
         Event::Initial(generation) => of("initial", generation, blank),
         Event::Unchanged(generation) => of("unchanged", generation, blank),
         Event::Changed { generation, change } => {
@@ -109,9 +112,8 @@ fn line<'a>(volume: &'a str, event: &'a Event) -> Line<'a> {
             reasons: Some(&rejection.reasons),
             ..blank
         },
-        // Told apart before; it is a matter of words, not of data.
-        Event::Unavailable(_) => Line { event: "unavailable", ..blank },
-    }
+        Event::Unavailable(error) => return Err(error),
+    })
 }
 
 /// The same for people: a line, and one more for each item.
