@@ -240,13 +240,12 @@ impl Session {
     async fn confirm(&self, client: &Client, fetched: &Fetched, repeated: bool) -> Result<bool, Error> {
         let answers = self.ask_others(client).await;
         let others = answers.into_iter().filter_map(Result::ok).collect::<Vec<_>>();
-        let agree = others.iter().filter(|other| same(&other.text, &fetched.text)).count();
         let votes = |text: &[u8]| others.iter().filter(|other| same(&other.text, text)).count();
         let most = others.iter().max_by_key(|other| votes(&other.text));
         match most {
             None => Ok(repeated && in_contact(client).await),
-            Some(_) if agree == others.len() => Ok(true),
-            Some(_) if (agree + 1) * 2 > others.len() + 1 => Ok(true),
+            // The server's own vote with them.
+            Some(_) if (votes(&fetched.text) + 1) * 2 > others.len() + 1 => Ok(true),
             Some(other) if votes(&other.text) * 2 > others.len() + 1 => Err(Error::Closed {
                 server: fetched.server.clone(),
                 reason: format!("it serves another volfile than most servers, such as {}", other.server)

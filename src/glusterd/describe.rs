@@ -17,7 +17,7 @@ use crate::{rpc::CallError, xdr};
 pub fn call(program: u32, procedure: u32, body: &[u8]) -> String {
     let mut line = name(program, procedure, body.len());
     let _ = match (program, procedure) {
-        to if is::<Getspec>(to) => match xdr::decode::<GetspecRequest<'_>>(body) {
+        to if Getspec::is(to) => match xdr::decode::<GetspecRequest<'_>>(body) {
             Ok(request) => {
                 let announced = match OpVersions::from_dict(request.xdata.0) {
                     Ok(Some(window)) => window.to_string(),
@@ -28,7 +28,7 @@ pub fn call(program: u32, procedure: u32, body: &[u8]) -> String {
             }
             Err(error) => write!(line, ", {error}"),
         },
-        to if is::<PortByBrick>(to) => match xdr::decode::<PortByBrickRequest<'_>>(body) {
+        to if PortByBrick::is(to) => match xdr::decode::<PortByBrickRequest<'_>>(body) {
             Ok(request) => write!(line, ", brick {:?}", request.brick),
             Err(error) => write!(line, ", {error}"),
         },
@@ -45,7 +45,7 @@ pub fn reply(program: u32, procedure: u32, result: &Result<Bytes, CallError>) ->
     };
     let mut line = name(program, procedure, body.len());
     let _ = match (program, procedure) {
-        to if is::<Getspec>(to) => match xdr::decode::<GetspecReply<'_>>(body) {
+        to if Getspec::is(to) => match xdr::decode::<GetspecReply<'_>>(body) {
             Ok(reply) => {
                 let (op_ret, op_errno) = (reply.op_ret, reply.op_errno);
                 let written = write!(
@@ -60,18 +60,18 @@ pub fn reply(program: u32, procedure: u32, result: &Result<Bytes, CallError>) ->
             }
             Err(error) => write!(line, ", {error}"),
         },
-        to if is::<Dump>(to) => match dump::programs(body) {
+        to if Dump::is(to) => match dump::programs(body) {
             Ok(programs) => {
                 programs.iter().try_for_each(|p| write!(line, ", {} v{}", p.name.as_bstr(), p.version))
             }
             Err(error) => write!(line, ", {error}"),
         },
-        to if is::<PortByBrick>(to) => match portmap::port(body) {
+        to if PortByBrick::is(to) => match portmap::port(body) {
             Ok(Some(port)) => write!(line, ", port {port}"),
             Ok(None) => write!(line, ", not running"),
             Err(error) => write!(line, ", {error}"),
         },
-        to if is::<handshake::GetVolumeInfo>(to) || to.0 == programs::CLI.number && to.1 != 3 => {
+        to if handshake::GetVolumeInfo::is(to) || to.0 == programs::CLI.number && to.1 != 3 => {
             match super::cli::dict_reply(body) {
                 Ok(dict) => write!(line, ", {} keys", dict.iter().count()),
                 Err(error) => write!(line, ", {error}"),
@@ -80,10 +80,6 @@ pub fn reply(program: u32, procedure: u32, result: &Result<Bytes, CallError>) ->
         _ => Ok(()),
     };
     line
-}
-
-fn is<P: Procedure>(to: (u32, u32)) -> bool {
-    to == (P::PROGRAM.number, P::NUMBER)
 }
 
 fn name(program: u32, procedure: u32, len: usize) -> String {

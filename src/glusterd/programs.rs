@@ -29,6 +29,11 @@ pub trait Procedure {
     type Request<'a>: Pack<Vec<u8>> + Unpack<Reader<'a>>;
     /// Results.
     type Reply<'a>: Pack<Vec<u8>> + Unpack<Reader<'a>>;
+
+    /// Whether a call to this program and procedure number is one of it.
+    fn is((program, procedure): (u32, u32)) -> bool {
+        (program, procedure) == (Self::PROGRAM.number, Self::NUMBER)
+    }
 }
 
 /// Declares marker types for procedures.

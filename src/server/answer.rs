@@ -47,14 +47,14 @@ pub(super) fn answer(call: &Incoming, volumes: &Volumes) -> Answer {
         return refuse(Accepted::ProgramMismatch { low: program.version, high: program.version });
     }
     match (call.program, call.procedure) {
-        to if is::<Getspec>(to) => getspec(call, volumes),
-        to if is::<Ping>(to) => success(&PingReply { op_ret: 0, op_errno: 0, xdata: Opaque(&[]) }),
-        to if is::<Dump>(to) => match xdr::decode::<DumpRequest>(&call.body) {
+        to if Getspec::is(to) => getspec(call, volumes),
+        to if Ping::is(to) => success(&PingReply { op_ret: 0, op_errno: 0, xdata: Opaque(&[]) }),
+        to if Dump::is(to) => match xdr::decode::<DumpRequest>(&call.body) {
             Ok(_) => success(&dump()),
             Err(_) => refuse(Accepted::GarbageArguments),
         },
         // Bricks are found through the glusterd of their own host; we know none.
-        to if is::<PortByBrick>(to) => match xdr::decode::<PortByBrickRequest<'_>>(&call.body) {
+        to if PortByBrick::is(to) => match xdr::decode::<PortByBrickRequest<'_>>(&call.body) {
             Ok(_) => success(&PortByBrickReply::NOT_FOUND),
             Err(_) => refuse(Accepted::GarbageArguments),
         },
@@ -86,10 +86,6 @@ fn dump() -> DumpReply<'static> {
         version: program.version.into(),
     };
     DumpReply { gfs_id: 0, op_ret: 0, op_errno: 0, programs: Chain(PROGRAMS.iter().map(program).collect()) }
-}
-
-fn is<P: Procedure>(to: (u32, u32)) -> bool {
-    to == (P::PROGRAM.number, P::NUMBER)
 }
 
 fn refuse(status: Accepted) -> Answer {
