@@ -11,11 +11,13 @@
 //! | [`transport`] | sockets: TCP, TLS, unix |
 //! | [`client`] | a client that survives servers, and `Watch` |
 //! | [`server`] | the volfile server |
+//! | [`mount`] | the mount host: glusterfs processes, their mounts, and who follows a volume for them |
 //!
 //! The first four take bytes and time as arguments and return values: no tokio, no clock, no files.
 
 pub mod client;
 pub mod glusterd;
+pub mod mount;
 pub mod rpc;
 pub mod server;
 pub mod transport;

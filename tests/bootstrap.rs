@@ -1,5 +1,6 @@
-//! Holds `tests/generated/*.rs`, which `xdrgen` makes of `xdr/*.x`, fresh. A test target of its own: a stale file must not
-//! keep the test that mends it from compiling.
+//! Holds generated code fresh: `tests/generated/*.rs`, which `xdrgen` makes of `xdr/*.x`, and `src/mount/generated.rs`,
+//! which tonic makes of `proto/mount.proto`. A test target of its own: a stale oracle must not keep the test that mends it
+//! from compiling.
 
 use std::{fs, path::Path};
 
@@ -22,6 +23,26 @@ fn the_oracle_is_made_of_the_interface_as_it_stands() {
         }
     }
     assert!(stale.is_empty(), "stale: regenerated, commit it: {stale:?}");
+}
+
+#[test]
+fn the_control_interface_is_made_of_its_proto_as_it_stands() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // In Rust, so that nobody needs protoc.
+    let descriptors = protox::compile([root.join("proto/mount.proto")], [root.join("proto")]).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    tonic_prost_build::configure()
+        .btree_map(".")
+        .type_attribute(".", "#[derive(serde::Serialize)]")
+        .out_dir(directory.path())
+        .compile_fds(descriptors)
+        .unwrap();
+    let fresh = fs::read(directory.path().join("kadalu.mount.v1.rs")).unwrap();
+    let path = root.join("src/mount/generated.rs");
+    if fs::read(&path).ok().as_ref() != Some(&fresh) {
+        fs::write(&path, fresh).unwrap();
+        panic!("stale: regenerated, commit it: {}", path.display());
+    }
 }
 
 #[test]
