@@ -1,6 +1,8 @@
 //! What is answered to a call: the programs of glusterd that a `glusterfs` uses, and glusterd's answers to all others
 //! (facts §1.3).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::volumes::Volumes;
@@ -34,7 +36,8 @@ pub(super) struct Fetch {
     pub(super) key: String,
     /// The volume that it means, served or not.
     pub(super) volume: String,
-    pub(super) found: bool,
+    /// Of the volfile that it is given; none where there is no such volume.
+    pub(super) digest: Option<Arc<str>>,
     pub(super) op_versions: Option<OpVersions>,
 }
 
@@ -71,10 +74,11 @@ fn getspec(call: &Incoming, volumes: &Volumes) -> Answer {
         Err(reply) => return success(&reply),
     };
     let key = request.key.as_bstr().to_string();
-    let (volume, body) = volumes.find(&key);
-    let fetched = Some(Fetch { key, volume, found: body.is_some(), op_versions });
-    match body {
-        Some(body) => Answer { status: Accepted::Success, body, fetched },
+    let (volume, served) = volumes.find(&key);
+    let digest = served.as_ref().map(|served| served.digest.clone());
+    let fetched = Some(Fetch { key, volume, digest, op_versions });
+    match served {
+        Some(served) => Answer { status: Accepted::Success, body: served.reply, fetched },
         None => Answer { fetched, ..success(&GetspecReply::NOT_FOUND) },
     }
 }
@@ -195,7 +199,7 @@ mod tests {
         assert_eq!(volumes.publish("vol", VOLFILE.as_bytes()), Ok(false));
         let refused = volumes.publish("vol", b"volume v\n option a `id`\nend-volume\n").unwrap_err();
         assert!(refused.to_string().starts_with("volfile of \"vol\" refused: "), "{refused}");
-        let (_, body) = volumes.find("vol");
-        assert_eq!(handshake::spec(&body.unwrap()).unwrap().unwrap().text, VOLFILE.as_bytes());
+        let (_, served) = volumes.find("vol");
+        assert_eq!(handshake::spec(&served.unwrap().reply).unwrap().unwrap().text, VOLFILE.as_bytes());
     }
 }

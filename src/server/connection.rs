@@ -33,6 +33,8 @@ pub struct ConnectionInfo {
     pub key: Option<String>,
     /// What it announced with it.
     pub op_versions: Option<OpVersions>,
+    /// `sha256:…` of the volfile that it was given last.
+    pub digest: Option<Arc<str>>,
     /// GETSPECs that gave it a volfile.
     pub fetches: u64,
     /// FETCHSPECs sent to it.
@@ -50,7 +52,8 @@ struct Entry<'v> {
 impl<'v> Entry<'v> {
     fn new(peer: PeerInfo, volumes: &'v Volumes) -> Self {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        let info = ConnectionInfo { peer, key: None, op_versions: None, fetches: 0, notifications: 0 };
+        let info =
+            ConnectionInfo { peer, key: None, op_versions: None, digest: None, fetches: 0, notifications: 0 };
         volumes.table().insert(id, info);
         Self { id, volumes }
     }
@@ -137,12 +140,13 @@ pub(super) async fn serve(stream: Stream, peer: PeerInfo, volumes: Arc<Volumes>,
 fn reply(wire: &mut Wire<Stream, ()>, call: &Incoming, entry: &Entry<'_>, interest: &mut Interest) {
     trace!(target: "kadalu::frame", "← call  {}", describe::call(call.program, call.procedure, &call.body));
     let Answer { status, body, fetched } = answer(call, entry.volumes);
-    if let Some(Fetch { key, volume, found, op_versions }) = fetched {
-        debug!(%key, ?op_versions, found, "GETSPEC");
+    if let Some(Fetch { key, volume, digest, op_versions }) = fetched {
+        debug!(%key, ?op_versions, ?digest, "GETSPEC");
         entry.update(|info| {
             info.key = Some(key);
             info.op_versions = op_versions;
-            info.fetches += u64::from(found);
+            info.fetches += u64::from(digest.is_some());
+            info.digest = digest.or(info.digest.take());
         });
         interest.add(volume);
     }

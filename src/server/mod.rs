@@ -82,6 +82,11 @@ impl Server {
         self.volumes.publish(volume, volfile.as_ref())
     }
 
+    /// Tells the connections that have fetched `volume` once more to fetch it again.
+    pub fn notify(&self, volume: &str) {
+        self.volumes.notify(volume);
+    }
+
     /// Serves a volume no longer. As with glusterd, nobody is told; returns whether there was one.
     pub fn withdraw(&self, volume: &str) -> bool {
         self.volumes.withdraw(volume)

@@ -8,6 +8,7 @@ use tokio::sync::broadcast;
 
 use super::ConnectionInfo;
 use crate::{
+    client::digest,
     glusterd::handshake::GetspecReply,
     volfile,
     xdr::{self, Malformed},
@@ -38,11 +39,19 @@ pub enum Refused {
     },
 }
 
+/// A volfile that is served.
+#[derive(Debug, Clone)]
+pub(super) struct Served {
+    /// The results of GETSPEC, encoded once for all connections.
+    pub(super) reply: Bytes,
+    /// `sha256:…` of the volfile.
+    pub(super) digest: Arc<str>,
+}
+
 /// The volumes of a server, and who is connected.
 #[derive(Debug)]
 pub(super) struct Volumes {
-    /// The results of GETSPEC by volume, encoded once for all connections.
-    served: RwLock<HashMap<String, Bytes>>,
+    served: RwLock<HashMap<String, Served>>,
     changes: broadcast::Sender<Arc<str>>,
     connections: Mutex<BTreeMap<u64, ConnectionInfo>>,
 }
@@ -62,15 +71,20 @@ impl Volumes {
         let reply = GetspecReply::success(text, &[])
             .and_then(|reply| xdr::encode(&reply))
             .map_err(|error| Refused::TooLarge { volume: volume.to_owned(), error })?;
+        let served = Served { reply: reply.into(), digest: digest(text).into() };
         let mut volumes = self.served.write().unwrap_or_else(PoisonError::into_inner);
-        if volumes.get(volume).is_some_and(|old| old[..] == reply[..]) {
+        if volumes.get(volume).is_some_and(|old| old.reply == served.reply) {
             return Ok(false);
         }
-        volumes.insert(volume.to_owned(), reply.into());
+        volumes.insert(volume.to_owned(), served);
         drop(volumes);
+        self.notify(volume);
+        Ok(true)
+    }
+
+    pub(super) fn notify(&self, volume: &str) {
         // Nobody connected is no error.
         let _ = self.changes.send(volume.into());
-        Ok(true)
     }
 
     pub(super) fn withdraw(&self, volume: &str) -> bool {
@@ -84,9 +98,8 @@ impl Volumes {
         names
     }
 
-    /// The volume that a key means, and the encoded reply where it is served: glusterd's rule for client volfiles
-    /// (facts §5.1, rule 9).
-    pub(super) fn find(&self, key: &str) -> (String, Option<Bytes>) {
+    /// The volume that a key means, and what is served of it: glusterd's rule for client volfiles (facts §5.1, rule 9).
+    pub(super) fn find(&self, key: &str) -> (String, Option<Served>) {
         let id = key.strip_prefix('/').unwrap_or(key);
         let volumes = self.served.read().unwrap_or_else(PoisonError::into_inner);
         let bare = id.strip_suffix(".tcp").or_else(|| id.strip_suffix(".tcp-fuse")).unwrap_or(id);

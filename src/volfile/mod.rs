@@ -46,6 +46,7 @@ mod graph;
 mod item;
 mod kind;
 mod lex;
+mod loaded;
 mod parse;
 mod problem;
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub(super) async fn run(path: &Path, new: &[u8], format: Format) -> Result<(), F
     let old = Volfile::parse(&old).map_err(|error| {
         Failure::new(Exit::InvalidVolfile, format_args!("{}: not a volfile: {error}", path.display()))
     })?;
-    let old = if mounted { without_run_time(&old) } else { old };
+    let old = if mounted { old.without_run_time() } else { old };
     let (Some(old), Some(new)) = (Graph::new(&old), Graph::new(&new)) else {
         return Err(invalid(&["no volume in it".to_owned()]));
     };
@@ -53,38 +53,4 @@ async fn read(path: PathBuf) -> Result<(Vec<u8>, bool), Failure> {
         let advice = format_args!("{error} (a volfile or the mount point of a Gluster volume is wanted)");
         Failure::other(format_args!("cannot read {shown}"), advice)
     })
-}
-
-/// What a running glusterfs adds to the options of its `protocol/client`s (seen in `.meta` of 10.3).
-const RUN_TIME: [&str; 9] = [
-    "client-version",
-    "clnt-lk-version",
-    "fops-version",
-    "opversion",
-    "process-name",
-    "process-uuid",
-    "volfile-checksum",
-    "volfile-key",
-    "volume-id",
-];
-
-/// A volfile out of `.meta` as it was before glusterfs loaded it: without its `meta` translator on top and what it
-/// noted in the options.
-fn without_run_time(active: &Volfile<'_>) -> Volfile<'static> {
-    let mut plain = Volfile::new();
-    for section in active.sections().filter(|section| section.xlator_type() != "meta") {
-        let client = section.xlator_type() == "protocol/client";
-        let mut volume = plain.volume(section.name(), section.xlator_type());
-        for option in section.options() {
-            let (key, value) = (&*option.key, &*option.value);
-            volume = match client {
-                true if RUN_TIME.iter().any(|name| key == *name) => volume,
-                // The name of the library that was loaded for tcp.
-                true if key == "transport-type" && value == "socket" => volume.option(key, "tcp"),
-                _ => volume.option(key, value),
-            };
-        }
-        volume.subvolumes(section.subvolumes());
-    }
-    plain
 }

@@ -1,0 +1,97 @@
+//! Targets: binds of the process's file system.
+
+use std::{path::Path, time::Duration};
+
+use tokio::sync::mpsc::UnboundedSender;
+use tracing::info;
+
+use super::Runner;
+use crate::mount::{
+    Error, Reason,
+    generated::Mounted,
+    helper::Failed,
+    store::StoredTarget,
+};
+
+impl Runner {
+    /// Mounts a target, with a process for it where there is none.
+    pub(super) async fn mount(
+        &mut self,
+        target: StoredTarget,
+        within: Duration,
+        progress: &UnboundedSender<String>,
+    ) -> Result<Mounted, Error> {
+        if self.live.is_none() {
+            let live = self.start(within, Some(progress)).await?;
+            self.retry = None;
+            self.health.reset();
+            self.live = Some(live);
+            self.note_bricks(self.status().bricks_down.clone());
+            self.give();
+        }
+        let known = self.targets.iter().position(|known| known.path == target.path);
+        match known {
+            Some(at) => self.targets[at] = target.clone(),
+            None => self.targets.push(target.clone()),
+        }
+        // First: what is bound and not known would be left behind.
+        self.save();
+        if let Err(error) = self.bind(&target, Vec::new()).await {
+            self.targets.retain(|known| known.path != target.path);
+            self.save();
+            return Err(error);
+        }
+        info!(target: "kadalu", pool = self.id, path = %target.path.display(), subdirectory = target.subdirectory, "mounted");
+        Ok(self.mounted(&target.path))
+    }
+
+    fn mounted(&self, path: &Path) -> Mounted {
+        let status = self.status();
+        let down = &status.bricks_down;
+        let mut warnings = self.options.warnings();
+        if !down.is_empty() {
+            warnings.push(format!("not connected: {}", down.join(", ")));
+        }
+        let given = self.live.as_ref().map(|live| &live.given);
+        Mounted {
+            target: path.display().to_string(),
+            kind: given.map(|given| given.accepted.kind.clone()).unwrap_or_default(),
+            digest: given.map(|given| given.accepted.digest.clone()).unwrap_or_default(),
+            offline: given.is_some_and(|given| given.offline),
+            warnings,
+        }
+    }
+
+    /// Binds a target to the process, in place of binds of the file systems `old`.
+    pub(super) async fn bind(&self, target: &StoredTarget, old: Vec<(u32, u32)>) -> Result<(), Error> {
+        let Some(live) = &self.live else { return Err(Error::new(Reason::Other, "there is no glusterfs")) };
+        let bound = self.context.helper.bind(&live.process.mount, target, old).await;
+        bound.map_err(|failed| bind_error(&failed, target))
+    }
+
+    /// Unmounts a target.
+    pub(super) async fn unmount(&mut self, path: &Path, lazy: bool) -> Result<(), Error> {
+        if !self.targets.iter().any(|target| target.path == path) {
+            let sentence = format!("{} is not mounted by this mount host", path.display());
+            return Err(Error::new(Reason::NotMounted, sentence));
+        }
+        self.context.helper.unmount(path, lazy).await.map_err(|failed| {
+            let busy = matches!(failed, Failed::Errno { errno, .. } if errno == rustix::io::Errno::BUSY.raw_os_error());
+            match busy {
+                true => Error::new(
+                    Reason::Busy,
+                    format!("{}: files are open there; `--lazy` unmounts it for all others", path.display()),
+                ),
+                false => Error::new(Reason::Other, failed),
+            }
+        })?;
+        info!(target: "kadalu", pool = self.id, path = %path.display(), "unmounted");
+        self.targets.retain(|target| target.path != path);
+        self.save();
+        Ok(())
+    }
+}
+
+fn bind_error(failed: &Failed, target: &StoredTarget) -> Error {
+    Error::new(Reason::Other, format!("{}: {failed}", target.path.display()))
+}

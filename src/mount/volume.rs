@@ -1,0 +1,431 @@
+//! A volume of a cluster, followed on behalf of its mounts: which volfile they should have.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, interval_at, sleep_until, timeout},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::{info, warn};
+
+use super::{
+    Error, Reason,
+    generated::{self, Rejection},
+    installed::Installed,
+    ports,
+    store::{Store, StoredVolume},
+};
+use crate::{
+    client::{self, Client, Cluster, Event, Generation, Watch},
+    glusterd::{
+        cli::{self, GetVolume, VolumeInfo},
+        handshake::DictRequest,
+    },
+    transport::ServerAddress,
+    volfile::{Address, Change, Class, Graph, Volfile, diff},
+    xdr::Opaque,
+};
+
+/// A change is passed on when no other has come for so long: each graph that a mount goes through costs it memory for good.
+const QUIET: Duration = Duration::from_millis(250);
+
+/// In a storm of changes, one is passed on after so long.
+const STORM: Duration = Duration::from_secs(2);
+
+/// Between looks at the ports of the bricks.
+const PORTS: Duration = Duration::from_secs(600);
+
+/// For one question to a glusterd beside GETSPEC.
+const QUESTION: Duration = Duration::from_secs(5);
+
+/// A volfile that mounts may be given.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) text: Bytes,
+    /// `sha256:…` of the text.
+    pub(super) digest: String,
+    /// Equal for volfiles between which there is no change.
+    pub(super) meaning: [u8; 32],
+    /// The volume's id; a process that serves another one is never given this.
+    pub(super) id: Option<String>,
+    pub(super) kind: String,
+    pub(super) at: Instant,
+}
+
+impl Accepted {
+    /// `None` for a text that is no volfile.
+    pub(super) fn new(text: Bytes, id: Option<String>) -> Option<Self> {
+        let volfile = Volfile::parse(&text).ok()?;
+        let graph = Graph::new(&volfile)?;
+        let (kind, meaning) = (graph.kind().to_string(), Sha256::digest(graph.canonical_bytes()).into());
+        let digest = client::digest(&text);
+        Some(Self { digest, meaning, id, kind, at: Instant::now(), text })
+    }
+
+    /// The bricks, as the volfile names them.
+    pub(super) fn bricks(&self) -> Vec<Address> {
+        // It was parsed before.
+        let Ok(volfile) = Volfile::parse(&self.text) else { return Vec::new() };
+        let Some(graph) = Graph::new(&volfile) else { return Vec::new() };
+        graph.xlators().filter_map(|xlator| xlator.brick()).collect()
+    }
+
+    /// What a mount of this has to do to become one of `other`.
+    pub(super) fn change_to(&self, other: &Self) -> Change {
+        let (old, new) = (Volfile::parse(&self.text), Volfile::parse(&other.text));
+        let (Ok(old), Ok(new)) = (&old, &new) else { return Change::default() };
+        match (Graph::new(old), Graph::new(new)) {
+            (Some(old), Some(new)) => diff(&old, &new),
+            _ => Change::default(),
+        }
+    }
+}
+
+/// What the mounts of a volume need to know of it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Wanted {
+    /// None before the first volfile, where there is none on disk either.
+    pub(super) accepted: Option<Arc<Accepted>>,
+    /// The server that it is watched through.
+    pub(super) connected: Option<ServerAddress>,
+}
+
+/// A volume that is followed for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Volume {
+    shared: Arc<Shared>,
+    wanted: watch::Receiver<Wanted>,
+    acceptances: mpsc::Sender<oneshot::Sender<Result<String, Error>>>,
+    _stop: DropGuard,
+}
+
+#[derive(Debug)]
+struct Shared {
+    cluster: Cluster,
+    store: Arc<Store>,
+    stored: Mutex<StoredVolume>,
+    status: Mutex<generated::Volume>,
+}
+
+impl Shared {
+    fn stored(&self) -> MutexGuard<'_, StoredVolume> {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn status(&self) -> MutexGuard<'_, generated::Volume> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn save(&self) {
+        let stored = self.stored().clone();
+        if let Err(error) = self.store.save_volume(&stored) {
+            warn!(target: "kadalu", volume = stored.key, %error, "cannot save what is known of the volume");
+        }
+    }
+}
+
+impl Volume {
+    /// Follows a volume, from what is known of it on.
+    pub(super) fn follow(
+        cluster: Cluster,
+        stored: StoredVolume,
+        accepted: Option<Accepted>,
+        store: Arc<Store>,
+        installed: Arc<Installed>,
+    ) -> Self {
+        let accepted = accepted.map(Arc::new);
+        let status = generated::Volume {
+            name: stored.name.clone(),
+            key: stored.key.clone(),
+            digest: accepted.as_ref().map(|accepted| accepted.digest.clone()).unwrap_or_default(),
+            kind: accepted.as_ref().map(|accepted| accepted.kind.clone()).unwrap_or_default(),
+            ..Default::default()
+        };
+        let (wanted, receiver) = watch::channel(Wanted { accepted, ..Wanted::default() });
+        let (acceptances, commands) = mpsc::channel(1);
+        let stop = CancellationToken::new();
+        let watch = cluster.watch(&stored.name);
+        let shared =
+            Arc::new(Shared { cluster, store, stored: Mutex::new(stored), status: Mutex::new(status) });
+        shared.save();
+        let follower = Follower {
+            shared: shared.clone(),
+            installed,
+            wanted,
+            watch,
+            pending: None,
+            replacement: None,
+            look_at_ports: true,
+            unsure: true,
+        };
+        let token = stop.clone();
+        tokio::spawn(async move { token.run_until_cancelled(follower.run(commands)).await });
+        Self { shared, wanted: receiver, acceptances, _stop: stop.drop_guard() }
+    }
+
+    pub(super) fn wanted(&self) -> watch::Receiver<Wanted> {
+        self.wanted.clone()
+    }
+
+    /// What is known of it, as it is on disk.
+    pub(super) fn stored(&self) -> StoredVolume {
+        let servers = self.shared.cluster.servers().iter().map(ToString::to_string).collect();
+        StoredVolume { servers, ..self.shared.stored().clone() }
+    }
+
+    pub(super) fn cluster(&self) -> &Cluster {
+        &self.shared.cluster
+    }
+
+    /// Its status, without its pools.
+    pub(super) fn status(&self) -> generated::Volume {
+        let servers = self.shared.cluster.servers().iter().map(ToString::to_string).collect();
+        let id = self.shared.stored().id.clone().unwrap_or_default();
+        generated::Volume { servers, id, ..self.shared.status().clone() }
+    }
+
+    /// Goes over to the volume that has taken the name; returns its id.
+    pub(super) async fn accept_replaced(&self) -> Result<String, Error> {
+        let (answer, answered) = oneshot::channel();
+        let gone = || Error::new(Reason::Other, "the volume is not followed any more");
+        self.acceptances.send(answer).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+}
+
+/// What a server tells of a volume, where it tells remote hosts anything.
+pub(super) async fn ask(server: &ServerAddress, cluster: &Cluster, volume: &str) -> Option<VolumeInfo> {
+    let ask = async {
+        let client = Client::connect(server, &cluster.options().connect).await.ok()?;
+        let request = cli::volume_request(volume);
+        let body = client.call::<GetVolume>(&DictRequest { dict: Opaque(&request) }, QUESTION).await.ok()?;
+        cli::volume(&body).ok()?
+    };
+    timeout(QUESTION, ask).await.ok()?
+}
+
+/// A volfile that waits for the end of a burst.
+struct Pending {
+    generation: Arc<Generation>,
+    first: Instant,
+    latest: Instant,
+}
+
+struct Follower {
+    shared: Arc<Shared>,
+    installed: Arc<Installed>,
+    wanted: watch::Sender<Wanted>,
+    watch: Watch,
+    pending: Option<Pending>,
+    /// A volfile of another volume of this name, with that volume's id.
+    replacement: Option<(String, Arc<Generation>)>,
+    look_at_ports: bool,
+    /// The name may have gone to another volume since the last volfile was accepted.
+    unsure: bool,
+}
+
+impl Follower {
+    async fn run(mut self, mut commands: mpsc::Receiver<oneshot::Sender<Result<String, Error>>>) {
+        let mut ports_due = interval_at(Instant::now() + PORTS, PORTS);
+        let mut ports = None;
+        loop {
+            if self.look_at_ports && self.wanted.borrow().connected.is_some() && ports.is_none() {
+                self.look_at_ports = false;
+                let accepted = self.wanted.borrow().accepted.clone();
+                let bricks = accepted.map(|accepted| accepted.bricks()).unwrap_or_default();
+                ports = Some(Box::pin(ports::of(self.shared.cluster.clone(), bricks)));
+            }
+            let due = self.pending.as_ref().map(|p| (p.latest + QUIET).min(p.first + STORM));
+            tokio::select! {
+                event = self.watch.next() => self.event(event),
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    if let Some(pending) = self.pending.take() {
+                        self.judge(pending.generation).await;
+                    }
+                }
+                Some(answer) = commands.recv() => {
+                    // Who asked may have gone; it is done all the same.
+                    let _ = answer.send(self.accept_replacement());
+                }
+                _ = ports_due.tick() => self.look_at_ports = true,
+                seen = async { match &mut ports { Some(ports) => ports.await, None => std::future::pending().await } } => {
+                    ports = None;
+                    self.note_ports(seen);
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        let name = self.shared.stored().name.clone();
+        match event {
+            Event::Initial(generation) | Event::Changed { generation, .. } | Event::Unchanged(generation) => {
+                self.shared.status().trouble.clear();
+                self.offer(generation);
+            }
+            Event::Connected(server) => {
+                info!(target: "kadalu", volume = name, %server, "connected");
+                let mut status = self.shared.status();
+                status.connected = server.to_string();
+                status.connects += 1;
+                status.trouble.clear();
+                drop(status);
+                self.look_at_ports = true;
+                self.unsure = true;
+                self.wanted.send_modify(|wanted| wanted.connected = Some(server));
+            }
+            Event::Disconnected { server, reason } => {
+                warn!(target: "kadalu", volume = name, %server, %reason, "disconnected");
+                self.shared.status().connected.clear();
+                self.wanted.send_modify(|wanted| wanted.connected = None);
+            }
+            Event::Unavailable(reasons) => self.trouble(&name, reasons.to_string()),
+            Event::Gone(server) => {
+                self.unsure = true;
+                let sentence = format!("{server}: there is no volume {name} any more; its mounts are left as they are");
+                self.trouble(&name, sentence);
+            }
+            Event::Rejected(rejection) => {
+                self.reject(&rejection.server, rejection.digest.clone(), rejection.reasons.clone(), None);
+            }
+        }
+    }
+
+    fn trouble(&self, name: &str, reason: String) {
+        let mut status = self.shared.status();
+        if status.trouble != reason {
+            warn!(target: "kadalu", volume = name, reason, "trouble with the cluster");
+            status.trouble = reason;
+        }
+    }
+
+    /// A volfile of the cluster: passed on when things are quiet, unless it is in force already.
+    fn offer(&mut self, generation: Arc<Generation>) {
+        let now = Instant::now();
+        let first = self.pending.as_ref().map_or(now, |pending| pending.first);
+        let known = self.wanted.borrow().accepted.as_ref().is_some_and(|a| a.digest == generation.digest);
+        if known && !self.unsure {
+            self.pending = None;
+            self.clear_rejection();
+            self.shared.status().generation = generation.number;
+        } else {
+            self.pending = Some(Pending { generation, first, latest: now });
+        }
+    }
+
+    /// Whether mounts may be given a volfile: what the watch cannot know.
+    async fn judge(&mut self, generation: Arc<Generation>) {
+        let unknown = self.installed.unknown(&generation.text);
+        if !unknown.is_empty() {
+            return self.reject(&generation.server, generation.digest.clone(), unknown, None);
+        }
+        let (name, id) = {
+            let stored = self.shared.stored();
+            (stored.name.clone(), stored.id.clone())
+        };
+        let now = ask(&generation.server, &self.shared.cluster, &name).await.and_then(|info| info.id);
+        if let (Some(id), Some(now)) = (&id, &now)
+            && id != now
+        {
+            let reason = format!(
+                "another volume, {now}, has taken the name of {name}, {id}: its mounts stay on what they have; \
+                 `kadalu mounts --accept-replaced {name}` goes over to it"
+            );
+            self.reject(&generation.server, generation.digest.clone(), vec![reason], Some(now.clone()));
+            self.replacement = Some((now.clone(), generation));
+            return;
+        }
+        self.accept(&generation, id.or(now));
+    }
+
+    fn accept(&mut self, generation: &Generation, id: Option<String>) {
+        // The watch has read it.
+        let Some(accepted) = Accepted::new(generation.text.clone(), id.clone()) else { return };
+        let accepted = Arc::new(accepted);
+        let before = self.wanted.borrow().accepted.clone();
+        let change = before.as_ref().map(|before| before.change_to(&accepted));
+        let mut status = self.shared.status();
+        status.generation = generation.number;
+        status.digest.clone_from(&accepted.digest);
+        status.kind.clone_from(&accepted.kind);
+        let name = status.name.clone();
+        if let Some(change) = change.filter(|change| change.class != Class::None) {
+            info!(target: "kadalu", volume = name, digest = accepted.digest, class = %change.class, items = change.items.len(), "changed");
+            match change.class {
+                Class::Topology => status.changes_topology += 1,
+                _ => status.changes_options += 1,
+            }
+            self.look_at_ports |= change.class == Class::Topology;
+            status.last_change = Some(generated::Change {
+                time: now(),
+                class: if change.class == Class::Topology { "topology" } else { "options" }.to_owned(),
+                items: change.items.iter().map(ToString::to_string).collect(),
+            });
+        }
+        drop(status);
+        self.shared.stored().id = id;
+        let servers = self.shared.cluster.servers().iter().map(ToString::to_string).collect();
+        self.shared.stored().servers = servers;
+        self.shared.save();
+        let key = self.shared.stored().key.clone();
+        if let Err(error) = self.shared.store.save_volfile(&key, &accepted.text) {
+            warn!(target: "kadalu", volume = name, %error, "cannot save the volfile");
+        }
+        self.clear_rejection();
+        self.unsure = false;
+        self.wanted.send_modify(|wanted| {
+            wanted.accepted = Some(accepted);
+        });
+    }
+
+    fn reject(&mut self, server: &ServerAddress, digest: String, reasons: Vec<String>, by: Option<String>) {
+        let mut status = self.shared.status();
+        if status.rejected.as_ref().is_some_and(|known| known.digest == digest && known.reasons == reasons) {
+            return;
+        }
+        warn!(target: "kadalu", volume = status.name, %server, digest, reasons = reasons.join("; "), "rejected; the mounts stay on the last good volfile");
+        let (server, replaced_by) = (server.to_string(), by.unwrap_or_default());
+        status.rejected = Some(Rejection { time: now(), server, digest, reasons, replaced_by });
+    }
+
+    fn clear_rejection(&mut self) {
+        self.replacement = None;
+        self.shared.status().rejected = None;
+    }
+
+    fn accept_replacement(&mut self) -> Result<String, Error> {
+        let Some((id, generation)) = self.replacement.take() else {
+            let name = &self.shared.stored().name;
+            let sentence = format!("no other volume has taken the name {name}");
+            return Err(Error::new(Reason::Invalid, sentence));
+        };
+        self.accept(&generation, Some(id.clone()));
+        Ok(id)
+    }
+
+    fn note_ports(&self, seen: Vec<super::dress::SeenBrick>) {
+        let mut stored = self.shared.stored();
+        let before = stored.bricks.clone();
+        ports::merge(&mut stored.bricks, seen, self.wanted.borrow().accepted.as_deref());
+        let changed = stored.bricks != before;
+        drop(stored);
+        if changed {
+            self.shared.save();
+        }
+    }
+}
+
+/// RFC 3339, with milliseconds.
+pub(super) fn now() -> String {
+    time(SystemTime::now())
+}
+
+pub(super) fn time(time: SystemTime) -> String {
+    humantime::format_rfc3339_millis(time).to_string()
+}
