@@ -11,5 +11,7 @@ pub mod error;
     reason = "generated"
 )]
 pub mod generated;
+pub mod helper;
+pub mod mountinfo;
 
 pub use error::{Error, Reason};

@@ -1,0 +1,43 @@
+//! What touches a mount, in a process that can be left behind.
+//!
+//! A system call on a FUSE mount waits for its glusterfs, for ever if need be. So the mount host makes none itself: a
+//! child of its own program, `mount-helper`, gets one request on its standard input, writes what it finds to its
+//! standard output and ends. At the deadline it is killed and forgotten. It shares the host's mount namespace, so it
+//! also does the binds.
+
+mod bind;
+mod failed;
+mod probe;
+mod run;
+mod serve;
+mod stage;
+mod unmount;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use bind::Bind;
+pub use failed::Failed;
+pub use probe::{Answer, Brick, Graph, Probe};
+pub use run::Helper;
+pub use serve::serve;
+pub use unmount::remove_mount_point;
+
+/// What the child is asked.
+#[derive(Debug, Serialize, Deserialize)]
+enum Request {
+    /// How is this mount?
+    Probe { mount: PathBuf, graph: bool },
+    /// Show a directory of a mount at a target.
+    Bind(Bind),
+    /// Take away the top mount at a path.
+    Unmount { path: PathBuf, lazy: bool },
+}
+
+/// A line of the child's answer: what it found so far, and at the end how it went.
+#[derive(Debug, Serialize, Deserialize)]
+enum Reply {
+    Found(probe::Finding),
+    Done(Result<(), failed::Failure>),
+}

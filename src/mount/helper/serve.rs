@@ -1,0 +1,47 @@
+use std::{
+    io::{self, Read, Write},
+    process::ExitCode,
+};
+
+use super::{Reply, Request, probe, unmount};
+
+/// A request holds a few paths.
+const MAX_REQUEST: u64 = 1 << 20;
+
+/// The child: answers the one request on standard input. Blocking, for ever if the mount hangs.
+pub fn serve() -> ExitCode {
+    let mut request = Vec::new();
+    let read = io::stdin().lock().take(MAX_REQUEST).read_to_end(&mut request);
+    let request = match read.map(|_| serde_json::from_slice(&request)) {
+        Ok(Ok(request)) => request,
+        Ok(Err(error)) => return refuse(&error),
+        Err(error) => return refuse(&error),
+    };
+    let result = match request {
+        Request::Probe { mount, graph } => {
+            probe::probe(&mount, graph, &mut |finding| say(&Reply::Found(finding)));
+            Ok(())
+        }
+        Request::Bind(bind) => bind.carry_out(),
+        Request::Unmount { path, lazy } => unmount::unmount(&path, lazy),
+    };
+    say(&Reply::Done(result));
+    ExitCode::SUCCESS
+}
+
+fn refuse(error: &dyn std::error::Error) -> ExitCode {
+    let _ = writeln!(
+        io::stderr(),
+        "mount-helper: this is for the mount host, which has sent no request: {error}"
+    );
+    ExitCode::FAILURE
+}
+
+/// A line at once, so that what was found before a hang arrives. Without a reader there is nobody to tell.
+fn say(reply: &Reply) {
+    let mut out = io::stdout().lock();
+    let _ = serde_json::to_writer(&mut out, reply).map_err(io::Error::from).and_then(|()| {
+        out.write_all(b"\n")?;
+        out.flush()
+    });
+}
