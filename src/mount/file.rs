@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::Path,
 };
 
@@ -32,3 +32,19 @@ pub(super) fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     }
     Ok(bytes)
 }
+
+/// The end of a file, from `from` on and at most [`TAIL`] bytes; what cannot be read is empty.
+pub(super) fn read_tail(path: &Path, from: u64) -> Vec<u8> {
+    let read = || {
+        let mut file = File::open(path)?;
+        let end = file.metadata()?.len();
+        file.seek(SeekFrom::Start(from.max(end.saturating_sub(TAIL))))?;
+        let mut bytes = Vec::new();
+        file.take(TAIL).read_to_end(&mut bytes)?;
+        io::Result::Ok(bytes)
+    };
+    read().unwrap_or_default()
+}
+
+/// More than glusterfs logs while it starts.
+const TAIL: u64 = 64 << 10;

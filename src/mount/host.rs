@@ -16,8 +16,9 @@ use tracing::{info, warn};
 use super::{
     Error, Reason,
     generated::{ListReply, MountRequest, Mounted},
+    glusterfs::Glusterfs,
     helper::Helper,
-    installed::{Glusterfs, check_fuse},
+    installed::check_fuse,
     mountinfo::MountTable,
     options::MountOptions,
     pool::{Context, Pool, adopt},
@@ -135,7 +136,8 @@ impl Host {
             match told.and_then(|told| serde_json::from_str::<StoredPool>(&told).ok()) {
                 Some(pool) if pool.id == id => {
                     info!(target: "kadalu", pool = id, "state is made anew from its process");
-                    pools.push(pool);
+                    // Which of its processes is the current one is seen from the targets.
+                    pools.push(StoredPool { process: None, ..pool });
                 }
                 _ => {
                     warn!(target: "kadalu", mount = %entry.mount_point.display(), "nobody knows what this mount is; it is left alone");
@@ -178,8 +180,7 @@ impl Host {
     fn follow(&self, cluster: Cluster, stored: StoredVolume, accepted: Option<Accepted>) -> Arc<Volume> {
         let key = stored.key.clone();
         let Context { store, glusterfs, .. } = &*self.0.context;
-        let volume =
-            Arc::new(Volume::follow(cluster, stored, accepted, store.clone(), glusterfs.clone()));
+        let volume = Arc::new(Volume::follow(cluster, stored, accepted, store.clone(), glusterfs.clone()));
         lock(&self.0.volumes).insert(key, Arc::downgrade(&volume));
         volume
     }
@@ -210,9 +211,9 @@ impl Host {
         request: MountRequest,
         progress: UnboundedSender<String>,
     ) -> Result<Mounted, Error> {
-        let mut source = Source::new(&request.servers, &request.volume, &request.subdirectory)?;
+        let mut source = source(&request)?;
         let options = MountOptions::parse(&request.options)?;
-        source.servers.extend(options.servers()?);
+        source.servers.extend(options.servers().iter().cloned());
         let target = StoredTarget {
             path: absolute(&request.target)?,
             subdirectory: source.subdirectory.clone(),
@@ -240,19 +241,27 @@ impl Host {
         let path = &target.path;
         let in_use = |what: &str| Error::new(Reason::TargetInUse, format!("{}: {what}", path.display()));
         if other {
-            return Err(in_use("another volume, or the same with other options, is mounted there; unmount it first"));
+            return Err(in_use(
+                "another volume, or the same with other options, is mounted there; unmount it first",
+            ));
         }
         let ours = self.pool_of(path).map(|pool| pool.status());
-        let same = ours.as_ref().and_then(|pool| pool.targets.iter().find(|known| Path::new(&known.path) == path));
+        let same =
+            ours.as_ref().and_then(|pool| pool.targets.iter().find(|known| Path::new(&known.path) == path));
         match same {
-            Some(known) if known.subdirectory != target.subdirectory || known.read_only != target.read_only => {
+            Some(known)
+                if known.subdirectory != target.subdirectory || known.read_only != target.read_only =>
+            {
                 Err(in_use("it is mounted there already, but another directory or not for the same access"))
             }
             Some(_) => Ok(()),
             None => {
-                let table = MountTable::read().map_err(|error| Error::other("cannot read mountinfo", error))?;
+                let table =
+                    MountTable::read().map_err(|error| Error::other("cannot read mountinfo", error))?;
                 match table.top_at(path) {
-                    Some(entry) => Err(in_use(&format!("{} ({}) is mounted there", entry.source, entry.fs_type))),
+                    Some(entry) => {
+                        Err(in_use(&format!("{} ({}) is mounted there", entry.source, entry.fs_type)))
+                    }
                     None => Ok(()),
                 }
             }
@@ -276,13 +285,16 @@ impl Host {
         let turn = lock(&self.0.finding).entry(source.volume.clone()).or_default().clone();
         let _turn = turn.lock().await;
         let known = |servers: &[ServerAddress]| source.servers.iter().any(|server| servers.contains(server));
-        if let Some(volume) = self.volume(|v| v.stored().name == source.volume && known(&v.cluster().servers())) {
+        if let Some(volume) =
+            self.volume(|v| v.stored().name == source.volume && known(&v.cluster().servers()))
+        {
             volume.cluster().learn(source.servers.iter().cloned());
             return Ok(volume);
         }
         let servers: Vec<_> = source.servers.iter().map(ToString::to_string).collect();
         // Whoever asked may have gone.
-        let _ = progress.send(format!("fetching the volfile of {} from {}", source.volume, servers.join(",")));
+        let _ =
+            progress.send(format!("fetching the volfile of {} from {}", source.volume, servers.join(",")));
         let cluster = self.cluster(source.servers.clone());
         match cluster.fetch(&source.volume).await {
             Ok(fetched) => self.found(source, cluster, fetched).await,
@@ -314,8 +326,12 @@ impl Host {
         let mut faults = volfile::faults(&fetched.text);
         faults.extend(installed.unknown(&fetched.text));
         if !faults.is_empty() {
-            let sentence = format!("{}: the volfile of {name} is not one that glusterfs {} may load: {}",
-                fetched.server, installed.version(), faults.join("; "));
+            let sentence = format!(
+                "{}: the volfile of {name} is not one that glusterfs {} may load: {}",
+                fetched.server,
+                installed.version(),
+                faults.join("; ")
+            );
             return Err(Error::new(Reason::InvalidVolfile, sentence));
         }
         let mut volumes = self.0.context.store.volumes().into_iter();
@@ -404,6 +420,13 @@ impl Host {
             pool.stop(unmount).await;
         }
     }
+}
+
+/// What the request is about.
+fn source(request: &MountRequest) -> Result<Source, Error> {
+    let servers =
+        parse_servers(&request.servers.join(",")).map_err(|error| Error::new(Reason::Invalid, error))?;
+    Source::new(servers, &request.volume, &request.subdirectory)
 }
 
 fn not_mounted(target: &Path) -> Error {

@@ -116,6 +116,14 @@ impl Process {
         Ok(Self { pid, number, mount, version, start_ticks: ticks, started: started(ticks), ended })
     }
 
+    /// A process that runs, of which only the number is known.
+    pub(super) fn find(pid: i32, number: u32, mount: PathBuf) -> io::Result<Self> {
+        let told = told(pid).and_then(|told| serde_json::from_str::<serde_json::Value>(&told).ok());
+        let version = told.and_then(|told| told["process"]["version"].as_str().map(str::to_owned));
+        let version = version.unwrap_or_default();
+        Self::open(StoredProcess { pid, start_ticks: start_ticks(pid)?, number, version }, mount)
+    }
+
     /// Its entry in the state.
     pub(super) fn stored(&self) -> StoredProcess {
         let (pid, start_ticks) = (self.pid, self.start_ticks);
@@ -137,11 +145,6 @@ impl Process {
     /// Ready when it has ended; wakes the last task that has asked.
     pub(super) fn poll_ended(&self, context: &mut Context<'_>) -> Poll<()> {
         self.ended.poll_read_ready(context).map(drop)
-    }
-
-    /// Whether it runs.
-    pub(super) fn runs(&self) -> bool {
-        start_ticks(self.pid).is_ok_and(|ticks| ticks == self.start_ticks) && !has_ended(self.pid)
     }
 
     /// Sends it a signal; one that has ended gets none.

@@ -1,7 +1,8 @@
 //! What the mount host keeps on disk: atomic, 0600, versioned. All of it can be lost: see `adopt`.
 
 use std::{
-    fs, io,
+    fs::{self, File, TryLockError},
+    io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
@@ -10,9 +11,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tracing::warn;
 
 use super::{
-    Error,
-    file::{read_bounded, replace},
+    Error, Reason,
     dress::SeenBrick,
+    file::{read_bounded, replace},
 };
 use crate::volfile;
 
@@ -98,6 +99,21 @@ impl Store {
             make_directory(&store.dir.join(folder)).map_err(failed)?;
         }
         Ok(store)
+    }
+
+    /// Held for as long as the file is open, also against another process.
+    pub(super) fn lock(&self) -> Result<File, Error> {
+        let path = self.dir.join("lock");
+        let failed = |error| Error::other(format_args!("cannot lock {}", path.display()), error);
+        let file = File::options().create(true).write(true).truncate(false).open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                let sentence = format!("another mount host runs on {}", self.dir.display());
+                Err(Error::new(Reason::Machine, sentence))
+            }
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
     }
 
     /// Where glusterfs fetches volfiles.
@@ -289,7 +305,9 @@ mod tests {
         store.save_volume(&volume()).unwrap();
         let path = store.volume("v-1").join("volume.json");
         let text = fs::read_to_string(&path).unwrap();
-        for bad in [text.replace("\"version\": 1", "\"version\": 2"), text.replace("key", "kez"), "{".to_owned()] {
+        for bad in
+            [text.replace("\"version\": 1", "\"version\": 2"), text.replace("key", "kez"), "{".to_owned()]
+        {
             fs::write(&path, &bad).unwrap();
             assert_eq!(store.volumes(), []);
             assert!(!path.exists());

@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use super::{
     Error, Reason,
     generated::{self, Rejection},
-    installed::Installed,
+    glusterfs::Glusterfs,
     ports,
     store::{Store, StoredVolume},
 };
@@ -137,7 +137,7 @@ impl Volume {
         stored: StoredVolume,
         accepted: Option<Accepted>,
         store: Arc<Store>,
-        installed: Arc<Installed>,
+        glusterfs: Arc<Glusterfs>,
     ) -> Self {
         let accepted = accepted.map(Arc::new);
         let status = generated::Volume {
@@ -156,7 +156,7 @@ impl Volume {
         shared.save();
         let follower = Follower {
             shared: shared.clone(),
-            installed,
+            glusterfs,
             wanted,
             watch,
             pending: None,
@@ -219,7 +219,7 @@ struct Pending {
 
 struct Follower {
     shared: Arc<Shared>,
-    installed: Arc<Installed>,
+    glusterfs: Arc<Glusterfs>,
     wanted: watch::Sender<Wanted>,
     watch: Watch,
     pending: Option<Pending>,
@@ -288,7 +288,8 @@ impl Follower {
             Event::Unavailable(reasons) => self.trouble(&name, reasons.to_string()),
             Event::Gone(server) => {
                 self.unsure = true;
-                let sentence = format!("{server}: there is no volume {name} any more; its mounts are left as they are");
+                let sentence =
+                    format!("{server}: there is no volume {name} any more; its mounts are left as they are");
                 self.trouble(&name, sentence);
             }
             Event::Rejected(rejection) => {
@@ -321,7 +322,7 @@ impl Follower {
 
     /// Whether mounts may be given a volfile: what the watch cannot know.
     async fn judge(&mut self, generation: Arc<Generation>) {
-        let unknown = self.installed.unknown(&generation.text);
+        let unknown = self.glusterfs.current().unknown(&generation.text);
         if !unknown.is_empty() {
             return self.reject(&generation.server, generation.digest.clone(), unknown, None);
         }

@@ -39,15 +39,20 @@ impl Runner {
         let given = self.was_given(&stored);
         self.targets.clone_from(&stored.targets);
         self.last_number = stored.process.as_ref().map_or(0, |process| process.number);
-        for (number, device) in self.mounted(table) {
+        for (number, device) in self.fuse_mounts(table) {
             self.last_number = self.last_number.max(number);
             let known = stored.process.iter().chain(&stored.draining).find(|known| known.number == number);
             let process = self.open(number, known);
-            let current = stored.process.as_ref().map_or(self.is_bound(table, device), |p| p.number == number);
+            let current =
+                stored.process.as_ref().map_or(self.is_bound(table, device), |p| p.number == number);
             match (process, given.clone()) {
                 (Some(process), Some(given)) => {
                     let live = Live { process, device, given };
-                    if current && self.live.is_none() { self.live = Some(live) } else { self.draining.push(live) }
+                    if current && self.live.is_none() {
+                        self.live = Some(live)
+                    } else {
+                        self.draining.push(live)
+                    }
                 }
                 // Dead, or nothing is known that it could be given.
                 _ => self.dead.push(Dead { number, device: Some(device) }),
@@ -56,8 +61,11 @@ impl Runner {
         // Those whose mount is detached are known by their numbers alone.
         for known in &stored.draining {
             let mount = self.context.store.mount(&self.id, known.number);
-            let found = self.draining.iter().chain(&self.live).any(|live| live.process.number == known.number);
-            if let (false, Ok(process), Some(given)) = (found, Process::open(known.clone(), mount), given.clone()) {
+            let found =
+                self.draining.iter().chain(&self.live).any(|live| live.process.number == known.number);
+            if let (false, Ok(process), Some(given)) =
+                (found, Process::open(known.clone(), mount), given.clone())
+            {
                 self.draining.push(Live { process, device: (0, 0), given });
             }
         }
@@ -82,7 +90,8 @@ impl Runner {
         }
         for live in self.live.iter().chain(&self.draining) {
             // What was served before is served again; it was valid then.
-            if let Err(error) = self.context.server.publish(&self.key(live.process.number), &live.given.text) {
+            if let Err(error) = self.context.server.publish(&self.key(live.process.number), &live.given.text)
+            {
                 self.error(&format!("what it was given last cannot be served: {error}"));
             }
         }
@@ -94,14 +103,15 @@ impl Runner {
         let wanted = self.wanted.borrow().accepted.clone();
         let (graph, offline) = (stored.graph, stored.offline);
         // Undressed it was the accepted one of its day.
-        let exact = if graph == 0 && !offline { Accepted::new(text.clone(), stored.volume.id.clone()) } else { None };
+        let exact =
+            if graph == 0 && !offline { Accepted::new(text.clone(), stored.volume.id.clone()) } else { None };
         let accepted = exact.map(Arc::new).or(wanted)?;
         let text = if text.is_empty() { accepted.text.clone() } else { text };
         Some(Given { digest: digest(&text), text, accepted, graph, offline })
     }
 
     /// The FUSE mounts of this pool, by number.
-    fn mounted(&self, table: &MountTable) -> Vec<(u32, (u32, u32))> {
+    fn fuse_mounts(&self, table: &MountTable) -> Vec<(u32, (u32, u32))> {
         let home = self.context.store.mounts().join(&self.id);
         let below = table.entries().iter().filter(|entry| entry.mount_point.parent() == Some(&home));
         let number = |name: &std::ffi::OsStr| name.to_str()?.parse().ok();

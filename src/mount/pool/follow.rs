@@ -1,6 +1,6 @@
 //! A change of the volfile: pushed once, and then proven to be active.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use tokio::time::Instant;
@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use super::{Given, Live, Runner};
 use crate::{
-    mount::helper::{ActiveGraph, Probe},
+    mount::helper::{self, Brick},
     transport::PeerInfo,
     volfile::{Change, Class, Graph, Item, Volfile, diff},
 };
@@ -89,7 +89,8 @@ impl Runner {
         self.save();
         let now = Instant::now();
         let pause = Duration::from_millis(50);
-        self.following = Some(Following { rung: Rung::Pushed, until: now + PUSHED, next: now + pause, pause });
+        self.following =
+            Some(Following { rung: Rung::Pushed, until: now + PUSHED, next: now + pause, pause });
     }
 
     /// Looks whether what was pushed is active, and goes on up the ladder when it is not in time.
@@ -130,11 +131,11 @@ impl Runner {
     /// (facts §11.3).
     async fn standing(&self, live: &Live) -> Result<Standing, String> {
         let probe = self.context.helper.probe(&live.process.mount, true, PROBE).await;
-        let Probe { graph, lookup, .. } = probe.map_err(|failed| failed.to_string())?;
-        let graph = graph.ok_or("its active graph cannot be read")?;
-        if let Some(Err(errno)) = lookup {
+        let probe = probe.map_err(|failed| failed.to_string())?;
+        if let Some(Err(errno)) = probe.lookup.map(|answer| answer.result) {
             return Err(format!("I/O fails: {}", std::io::Error::from_raw_os_error(errno)));
         }
+        let graph = probe.graph.and_then(Result::ok).ok_or("its active graph cannot be read")?;
         self.status().graphs = graph.held;
         Ok(stands(&live.given, &graph))
     }
@@ -171,7 +172,8 @@ impl Runner {
         };
         let now = Instant::now();
         if let Some(rung) = next {
-            *following = Following { rung, until: now + NUDGED, next: now, pause: Duration::from_millis(100) };
+            *following =
+                Following { rung, until: now + NUDGED, next: now, pause: Duration::from_millis(100) };
             return;
         }
         self.following = None;
@@ -200,7 +202,7 @@ impl Runner {
 
 /// Compares the graph that is active with the one that was given. Options do not count: `.meta` shows those that it was
 /// loaded with (facts §11.4).
-pub(super) fn drift(given: &Given, active: &ActiveGraph) -> Option<String> {
+pub(super) fn drift(given: &Given, active: &helper::Graph) -> Option<String> {
     let Ok(loaded) = Volfile::parse(&active.volfile) else {
         return Some("the volfile of its active graph cannot be read".to_owned());
     };
@@ -216,19 +218,19 @@ pub(super) fn drift(given: &Given, active: &ActiveGraph) -> Option<String> {
     })
 }
 
-fn stands(given: &Given, active: &ActiveGraph) -> Standing {
+fn stands(given: &Given, active: &helper::Graph) -> Standing {
     match drift(given, active) {
         Some(reason) => Standing::Other(reason),
-        None => Standing::Active(bricks_down(given, &active.clients)),
+        None => Standing::Active(bricks_down(given, &active.bricks)),
     }
 }
 
 /// The bricks whose clients are not connected, as `host:/path`.
-pub(super) fn bricks_down(given: &Given, connected: &BTreeMap<String, bool>) -> Vec<String> {
+pub(super) fn bricks_down(given: &Given, bricks: &[Brick]) -> Vec<String> {
     let Ok(volfile) = Volfile::parse(&given.text) else { return Vec::new() };
     let Some(graph) = Graph::new(&volfile) else { return Vec::new() };
-    let down = connected.iter().filter(|(_, connected)| !**connected);
-    down.filter_map(|(client, _)| Some(graph.get(client)?.brick()?.to_string())).collect()
+    let down = bricks.iter().filter(|brick| !brick.connected);
+    down.filter_map(|brick| Some(graph.get(&brick.client)?.brick()?.to_string())).collect()
 }
 
 /// Whether options of connections change and nothing that makes glusterfs connect anew (facts §11.2).

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
-use super::{Dead, Live, Runner};
-use crate::mount::{Error, Reason, helper::Failed, mountinfo::MountTable};
+use super::{Dead, Live, Runner, start::HELPER};
+use crate::mount::{Error, Reason, mountinfo::MountTable};
 
 /// Between attempts to start a process, doubling.
 const RETRY: Duration = Duration::from_secs(1);
@@ -110,10 +110,7 @@ impl Runner {
             self.discard(dead.number).await;
         }
         for live in &self.draining {
-            // Those who have files open keep its file system.
-            if let Err(error) = self.context.helper.remove(&live.process.mount).await {
-                self.error(&format!("cannot detach {}: {error}", live.process.mount.display()));
-            }
+            self.detach(&live.process.mount).await;
         }
         self.save();
         // What was accepted meanwhile.
@@ -133,9 +130,7 @@ impl Runner {
     pub(super) async fn retire(&mut self) {
         (self.following, self.retry, self.down) = (None, None, None);
         let Some(live) = self.live.take() else { return };
-        if let Err(error) = self.context.helper.remove(&live.process.mount).await {
-            self.error(&format!("cannot detach {}: {error}", live.process.mount.display()));
-        }
+        self.detach(&live.process.mount).await;
         let ended = timeout(END, live.process.ended()).await.is_ok();
         self.draining.push(live);
         if ended {
@@ -165,11 +160,8 @@ impl Runner {
             return self.save();
         }
         for target in std::mem::take(&mut self.targets) {
-            match self.context.helper.unmount(&target.path, true).await {
-                Ok(()) => {}
-                Err(failed @ (Failed::Errno { .. } | Failed::TimedOut(_) | Failed::Broken(_))) => {
-                    self.error(&format!("cannot unmount {}: {failed}", target.path.display()));
-                }
+            if let Err(failed) = self.context.helper.unmount(&target.path, true, HELPER).await {
+                self.error(&format!("cannot unmount {}: {failed}", target.path.display()));
             }
         }
         self.end().await;

@@ -73,7 +73,8 @@ impl Runner {
                 if self.health.silent == 0 {
                     self.health.since = began;
                 }
-                self.health.next = Instant::now() + Duration::from_secs(1).min(self.context.config.probe_interval);
+                self.health.next =
+                    Instant::now() + Duration::from_secs(1).min(self.context.config.probe_interval);
                 self.suspect().await;
             }
             // The helper's own trouble says nothing of the mount.
@@ -84,9 +85,10 @@ impl Runner {
 
     fn note(&self, probe: Probe, deadline: Duration) {
         let Some(live) = &self.live else { return };
-        match probe.lookup {
+        let lookup = probe.lookup.map(|answer| answer.result);
+        match lookup {
             Some(Ok(())) => match &probe.graph {
-                Some(graph) => {
+                Some(Ok(graph)) => {
                     let drift = follow::drift(&live.given, graph).unwrap_or_default();
                     let mut status = self.status();
                     status.graphs = graph.held;
@@ -94,9 +96,11 @@ impl Runner {
                         status.drift = drift;
                     }
                     drop(status);
-                    self.note_bricks(follow::bricks_down(&live.given, &graph.clients));
+                    self.note_bricks(follow::bricks_down(&live.given, &graph.bricks));
                 }
-                None => self.set_state("healthy"),
+                // `degraded` is left by a look at the graph alone.
+                _ if self.status().bricks_down.is_empty() => self.set_state("healthy"),
+                _ => self.set_state("degraded"),
             },
             Some(Err(errno)) => {
                 self.set_state("failing");
@@ -128,7 +132,9 @@ impl Runner {
         warn!(target: "kadalu", pool = self.id, pid, silent, deaf, "nothing answers on the mount");
         if (silent >= SILENT && deaf >= DEAF) || silent >= MUTE {
             self.set_state("hung");
-            self.error(&format!("glusterfs (process {pid}) hangs: {silent} looks in a row found nothing alive on it"));
+            self.error(&format!(
+                "glusterfs (process {pid}) hangs: {silent} looks in a row found nothing alive on it"
+            ));
             live.process.signal(Signal::KILL);
             if timeout(Duration::from_secs(5), live.process.ended()).await.is_err() {
                 return self.error(&format!("glusterfs (process {pid}) hangs and cannot be killed"));

@@ -32,11 +32,11 @@ pub(super) use adopt::adopt;
 
 use self::{follow::Following, health::Health};
 use super::{
-    Error, Reason,
+    Error,
     generated::{self, Mounted},
+    glusterfs::Glusterfs,
     helper::Helper,
     host::Config,
-    installed::Installed,
     options::MountOptions,
     process::Process,
     store::{Store, StoredPool, StoredTarget},
@@ -51,7 +51,7 @@ pub(super) struct Context {
     pub(super) store: Arc<Store>,
     pub(super) server: Server,
     pub(super) helper: Helper,
-    pub(super) installed: Arc<Installed>,
+    pub(super) glusterfs: Arc<Glusterfs>,
 }
 
 /// A pool that is there until it has no more targets.
@@ -320,7 +320,7 @@ impl Runner {
         StoredPool {
             id: self.id.clone(),
             volume: self.volume.stored(),
-            options: self.options.items(),
+            options: vec![self.options.canonical()],
             process: self.live.as_ref().map(|live| live.process.stored()),
             targets: self.targets.clone(),
             draining: self.draining.iter().map(|live| live.process.stored()).collect(),

@@ -1,9 +1,9 @@
 //! A new glusterfs: started, and believed when I/O works.
 
-use std::{ffi::OsString, io, time::Duration};
+use std::{ffi::OsString, io, path::Path, time::Duration};
 
 use bytes::Bytes;
-use rustix::process::Signal;
+use rustix::{io::Errno, process::Signal};
 use tokio::{
     sync::mpsc::UnboundedSender,
     time::{Instant, sleep, timeout},
@@ -19,10 +19,11 @@ use crate::{
         diagnose::{Evidence, diagnose},
         dress::{Dress, dress},
         file::read_tail,
-        helper::{Failed, Probe},
+        helper::{Failed, remove_mount_point},
+        installed::Installed,
         mountinfo::MountTable,
         process::{Launch, Process, StartError, words},
-        store::make_directory,
+        store::{StoredPool, StoredProcess, make_directory},
         volume::{Wanted, ask},
     },
     transport::ServerAddress,
@@ -36,6 +37,9 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// For one probe while it starts.
 const PROBE: Duration = Duration::from_secs(5);
+
+/// For a bind or an unmount, which can have to wait for bricks.
+pub(super) const HELPER: Duration = Duration::from_secs(20);
 
 /// Between two probes while it starts.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -62,7 +66,8 @@ impl Runner {
         make_directory(&mount).map_err(failed)?;
         let log = self.context.store.log(&self.id);
         let log_start = std::fs::metadata(&log).map_or(0, |log| log.len());
-        let launch = self.launch(number, &given)?;
+        let installed = self.context.glusterfs.look().await?;
+        let launch = self.launch(number, &given, &installed)?;
         self.publish(number, &given)?;
         say(format!("starting glusterfs {}", launch.version));
         let began = Instant::now();
@@ -78,7 +83,8 @@ impl Runner {
         };
         match outcome {
             Ok((process, bricks_down)) => {
-                let table = MountTable::read().map_err(|error| Error::other("cannot read mountinfo", error))?;
+                let table =
+                    MountTable::read().map_err(|error| Error::other("cannot read mountinfo", error))?;
                 let Some(device) = table.top_at(&mount).map(|entry| entry.device) else {
                     process.signal(Signal::KILL);
                     self.discard(number).await;
@@ -147,8 +153,8 @@ impl Runner {
         Ok(())
     }
 
-    fn launch(&self, number: u32, given: &Given) -> Result<Launch, Error> {
-        let (store, installed) = (&self.context.store, &self.context.installed);
+    fn launch(&self, number: u32, given: &Given, installed: &Installed) -> Result<Launch, Error> {
+        let store = &self.context.store;
         let stored = self.volume.stored();
         let mut arguments = vec![
             format!("--volfile-server={}", store.socket().display()),
@@ -163,17 +169,21 @@ impl Runner {
             arguments.push(format!("--fs-display-name={}:/{}", stored.servers.join(","), stored.name));
         }
         arguments.extend(self.options.arguments(installed.version())?);
-        let pool = super::StoredPool { process: None, offline: given.offline, ..self.stored() };
+        let version = installed.version().to_string();
+        let process = Some(StoredProcess { pid: 0, start_ticks: 0, number, version: version.clone() });
+        let (offline, graph) = (given.offline, given.graph);
         // Only what it is for: the rest is found in mountinfo.
-        let pool = super::StoredPool { targets: Vec::new(), draining: Vec::new(), ..pool };
+        let (targets, draining) = (Vec::new(), Vec::new());
+        let pool = StoredPool { process, offline, graph, targets, draining, ..self.stored() };
         Ok(Launch {
-            program: self.context.config.glusterfs.clone(),
+            program: self.context.glusterfs.program().to_owned(),
             arguments: arguments.into_iter().map(OsString::from).collect(),
             mount: store.mount(&self.id, number),
             pid_file: store.pid_file(&self.id, number),
-            pool: serde_json::to_string(&pool).map_err(|error| Error::other("cannot describe the pool", error))?,
+            pool: serde_json::to_string(&pool)
+                .map_err(|error| Error::other("cannot describe the pool", error))?,
             number,
-            version: installed.version().to_string(),
+            version,
         })
     }
 
@@ -197,13 +207,14 @@ impl Runner {
                 }
             };
             let waits = match probed {
-                Ok(Probe { lookup: Some(Ok(())), graph, .. }) => {
-                    let connected = graph.map(|graph| graph.clients).unwrap_or_default();
-                    return Ok(super::follow::bricks_down(given, &connected));
-                }
-                Ok(Probe { lookup, graph, .. }) => {
-                    evidence.lookup = lookup.and_then(Result::err);
-                    evidence.connected = graph.map(|graph| graph.clients).unwrap_or(evidence.connected);
+                Ok(probe) => {
+                    if let Some(Ok(graph)) = &probe.graph {
+                        evidence.bricks.clone_from(&graph.bricks);
+                    }
+                    if probe.works() {
+                        return Ok(super::follow::bricks_down(given, &evidence.bricks));
+                    }
+                    evidence.lookup = probe.lookup.and_then(|answer| answer.result.err());
                     evidence.lookup.is_none() || began.elapsed() < GRACE
                 }
                 Err(Failed::TimedOut(_)) => true,
@@ -215,7 +226,7 @@ impl Runner {
             if !waits || Instant::now() >= until {
                 return Err(evidence);
             }
-            let down = super::follow::bricks_down(given, &evidence.connected);
+            let down = super::follow::bricks_down(given, &evidence.bricks);
             say(match down.is_empty() {
                 true => "waiting for I/O".to_owned(),
                 false => format!("waiting for bricks: {}", down.join(", ")),
@@ -235,11 +246,27 @@ impl Runner {
     pub(super) async fn discard(&self, number: u32) {
         let mount = self.context.store.mount(&self.id, number);
         self.context.server.withdraw(&self.key(number));
-        // Its file system stays for those who have files open in it.
-        if let Err(error) = self.context.helper.remove(&mount).await {
+        self.detach(&mount).await;
+        self.context.store.remove_pid_file(&self.id, number);
+    }
+
+    /// Takes a FUSE mount out of sight and its directory away; those who have files open in it keep them.
+    pub(super) async fn detach(&self, mount: &Path) {
+        match self.context.helper.unmount(mount, true, HELPER).await {
+            // Not mounted, or nothing there.
+            Err(failed)
+                if !matches!(
+                    failed.errno().map(Errno::from_raw_os_error),
+                    Some(Errno::INVAL | Errno::NOENT)
+                ) =>
+            {
+                self.error(&format!("cannot detach {}: {failed}", mount.display()));
+            }
+            _ => {}
+        }
+        if let Err(error) = remove_mount_point(mount) {
             self.error(&format!("cannot remove {}: {error}", mount.display()));
         }
-        self.context.store.remove_pid_file(&self.id, number);
     }
 }
 

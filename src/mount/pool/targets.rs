@@ -2,14 +2,15 @@
 
 use std::{path::Path, time::Duration};
 
+use rustix::io::Errno;
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::info;
 
-use super::Runner;
+use super::{Runner, start::HELPER};
 use crate::mount::{
     Error, Reason,
     generated::Mounted,
-    helper::Failed,
+    helper::{Bind, Failed},
     store::StoredTarget,
 };
 
@@ -48,7 +49,7 @@ impl Runner {
     fn mounted(&self, path: &Path) -> Mounted {
         let status = self.status();
         let down = &status.bricks_down;
-        let mut warnings = self.options.warnings();
+        let mut warnings: Vec<_> = self.options.warnings().map(str::to_owned).collect();
         if !down.is_empty() {
             warnings.push(format!("not connected: {}", down.join(", ")));
         }
@@ -65,7 +66,15 @@ impl Runner {
     /// Binds a target to the process, in place of binds of the file systems `old`.
     pub(super) async fn bind(&self, target: &StoredTarget, old: Vec<(u32, u32)>) -> Result<(), Error> {
         let Some(live) = &self.live else { return Err(Error::new(Reason::Other, "there is no glusterfs")) };
-        let bound = self.context.helper.bind(&live.process.mount, target, old).await;
+        let bind = Bind {
+            mount: live.process.mount.clone(),
+            subdirectory: target.subdirectory.clone(),
+            target: target.path.clone(),
+            read_only: target.read_only,
+            staging: self.context.store.stage(),
+            replaces: old,
+        };
+        let bound = self.context.helper.bind(&bind, HELPER).await;
         bound.map_err(|failed| bind_error(&failed, target))
     }
 
@@ -75,9 +84,8 @@ impl Runner {
             let sentence = format!("{} is not mounted by this mount host", path.display());
             return Err(Error::new(Reason::NotMounted, sentence));
         }
-        self.context.helper.unmount(path, lazy).await.map_err(|failed| {
-            let busy = matches!(failed, Failed::Errno { errno, .. } if errno == rustix::io::Errno::BUSY.raw_os_error());
-            match busy {
+        self.context.helper.unmount(path, lazy, HELPER).await.map_err(|failed| {
+            match failed.errno() == Some(Errno::BUSY.raw_os_error()) {
                 true => Error::new(
                     Reason::Busy,
                     format!("{}: files are open there; `--lazy` unmounts it for all others", path.display()),
