@@ -148,8 +148,10 @@ impl Host {
         for stored in pools {
             let id = stored.id.clone();
             let known = volumes.iter().find(|volume| volume.key == stored.volume.key);
-            let volume = self.adopt_volume(known.unwrap_or(&stored.volume))?;
-            match adopt(self.0.context.clone(), volume, stored, &table, self.forget(id.clone())) {
+            let pool = self.adopt_volume(known.unwrap_or(&stored.volume)).and_then(|volume| {
+                adopt(self.0.context.clone(), volume, stored.clone(), &table, self.forget(id.clone()))
+            });
+            match pool {
                 Ok(pool) => _ = lock(&self.0.pools).insert(id, pool),
                 Err(error) => {
                     warn!(target: "kadalu", pool = id, %error, "cannot be taken over; its mounts are left alone");

@@ -6,6 +6,7 @@
 //!
 //! What touches a mount is done in a [`helper`], a process that can be left behind when the mount hangs.
 
+pub mod control;
 mod diagnose;
 mod dress;
 pub mod error;
@@ -24,6 +25,7 @@ mod glusterfs;
 pub mod helper;
 pub mod host;
 pub mod installed;
+pub mod metrics;
 pub mod mountinfo;
 pub mod options;
 mod pool;

@@ -94,6 +94,8 @@ pub(super) struct Wanted {
     pub(super) accepted: Option<Arc<Accepted>>,
     /// The server that it is watched through.
     pub(super) connected: Option<ServerAddress>,
+    /// `accepted` is what that server has.
+    pub(super) confirmed: bool,
 }
 
 /// A volume that is followed for as long as this lives.
@@ -122,8 +124,14 @@ impl Shared {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// With the servers known by now.
+    fn current(&self) -> StoredVolume {
+        let servers = self.cluster.servers().iter().map(ToString::to_string).collect();
+        StoredVolume { servers, ..self.stored().clone() }
+    }
+
     fn save(&self) {
-        let stored = self.stored().clone();
+        let stored = self.current();
         if let Err(error) = self.store.save_volume(&stored) {
             warn!(target: "kadalu", volume = stored.key, %error, "cannot save what is known of the volume");
         }
@@ -175,8 +183,7 @@ impl Volume {
 
     /// What is known of it, as it is on disk.
     pub(super) fn stored(&self) -> StoredVolume {
-        let servers = self.shared.cluster.servers().iter().map(ToString::to_string).collect();
-        StoredVolume { servers, ..self.shared.stored().clone() }
+        self.shared.current()
     }
 
     pub(super) fn cluster(&self) -> &Cluster {
@@ -185,9 +192,8 @@ impl Volume {
 
     /// Its status, without its pools.
     pub(super) fn status(&self) -> generated::Volume {
-        let servers = self.shared.cluster.servers().iter().map(ToString::to_string).collect();
-        let id = self.shared.stored().id.clone().unwrap_or_default();
-        generated::Volume { servers, id, ..self.shared.status().clone() }
+        let StoredVolume { servers, id, .. } = self.shared.current();
+        generated::Volume { servers, id: id.unwrap_or_default(), ..self.shared.status().clone() }
     }
 
     /// Goes over to the volume that has taken the name; returns its id.
@@ -278,12 +284,13 @@ impl Follower {
                 drop(status);
                 self.look_at_ports = true;
                 self.unsure = true;
-                self.wanted.send_modify(|wanted| wanted.connected = Some(server));
+                self.wanted
+                    .send_modify(|wanted| (wanted.connected, wanted.confirmed) = (Some(server), false));
             }
             Event::Disconnected { server, reason } => {
                 warn!(target: "kadalu", volume = name, %server, %reason, "disconnected");
                 self.shared.status().connected.clear();
-                self.wanted.send_modify(|wanted| wanted.connected = None);
+                self.wanted.send_modify(|wanted| (wanted.connected, wanted.confirmed) = (None, false));
             }
             Event::Unavailable(reasons) => self.trouble(&name, reasons.to_string()),
             Event::Gone(server) => {
@@ -371,8 +378,6 @@ impl Follower {
         }
         drop(status);
         self.shared.stored().id = id;
-        let servers = self.shared.cluster.servers().iter().map(ToString::to_string).collect();
-        self.shared.stored().servers = servers;
         self.shared.save();
         let key = self.shared.stored().key.clone();
         if let Err(error) = self.shared.store.save_volfile(&key, &accepted.text) {
@@ -382,6 +387,7 @@ impl Follower {
         self.unsure = false;
         self.wanted.send_modify(|wanted| {
             wanted.accepted = Some(accepted);
+            wanted.confirmed = wanted.connected.is_some();
         });
     }
 

@@ -59,7 +59,7 @@ impl Runner {
         let wanted = self.wanted.borrow_and_update().clone();
         let (Some(live), Some(accepted)) = (&self.live, &wanted.accepted) else { return };
         let had = &live.given;
-        let online = wanted.connected.is_some();
+        let online = wanted.connected.is_some() && wanted.confirmed;
         if accepted.id.is_some() && had.accepted.id.is_some() && accepted.id != had.accepted.id {
             // Another volume: nothing that is open can go on there.
             self.retry = Some((Instant::now(), 0));

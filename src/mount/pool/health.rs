@@ -54,7 +54,10 @@ impl Runner {
         self.forget_unmounted();
         let Some(live) = &self.live else { return };
         self.health.looks = self.health.looks.wrapping_add(1);
-        let troubled = self.status().state != "healthy" || !self.status().drift.is_empty();
+        let troubled = {
+            let status = self.status();
+            status.state != "healthy" || !status.drift.is_empty()
+        };
         let graph = troubled || self.health.looks.is_multiple_of(GRAPH);
         let deadline = self.context.config.probe_deadline;
         let began = Instant::now();

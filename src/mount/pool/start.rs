@@ -94,6 +94,7 @@ impl Runner {
                     offline = given.offline, milliseconds = began.elapsed().as_millis() as u64, "started glusterfs");
                 let mut status = self.status();
                 status.bricks_down = bricks_down;
+                status.graphs = 1;
                 status.digest_active.clone_from(&given.accepted.digest);
                 status.drift.clear();
                 drop(status);

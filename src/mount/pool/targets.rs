@@ -27,7 +27,8 @@ impl Runner {
             self.retry = None;
             self.health.reset();
             self.live = Some(live);
-            self.note_bricks(self.status().bricks_down.clone());
+            let down = self.status().bricks_down.clone();
+            self.note_bricks(down);
             self.give();
         }
         let known = self.targets.iter().position(|known| known.path == target.path);
