@@ -143,3 +143,91 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     }
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+    use super::*;
+
+    fn ids(entries: Vec<&MountEntry>) -> Vec<u64> {
+        entries.into_iter().map(|entry| entry.id).collect()
+    }
+
+    #[test]
+    fn a_line_is_read_with_its_tags_and_escapes() {
+        let line = b"92 91 0:43 /a\\134b /mnt/with\\040space\\011\\012 ro,nosuid,relatime shared:7 master:1 - fuse.glusterfs \
+            h:/v\\040w rw,user_id=0\n";
+        let table = MountTable::parse(line);
+        let [entry] = table.entries() else { panic!("{table:?}") };
+        let expected = MountEntry {
+            id: 92,
+            parent: 91,
+            device: (0, 43),
+            root: "/a\\b".into(),
+            mount_point: "/mnt/with space\t\n".into(),
+            read_only: true,
+            options: "ro,nosuid,relatime".into(),
+            fs_type: "fuse.glusterfs".into(),
+            source: "h:/v w".into(),
+        };
+        assert_eq!(*entry, expected);
+        assert!(entry.has("nosuid") && !entry.has("suid"));
+    }
+
+    #[test]
+    fn paths_need_not_be_text_and_escapes_need_not_be_whole() {
+        let table = MountTable::parse(b"1 0 0:1 / /\xff\\377\\04\\999\\ rw - t s o\n");
+        assert_eq!(table.entries()[0].mount_point, Path::new(OsStr::from_bytes(b"/\xff\xff\\04\\999\\")));
+    }
+
+    #[test]
+    fn lines_that_cannot_be_read_are_skipped() {
+        let good = "5 4 8:1 / /data rw - ext4 /dev/sda1 rw";
+        let bad = [
+            "",
+            "5",
+            "x 4 8:1 / /data rw - ext4 /dev/sda1 rw",
+            "-5 4 8:1 / /data rw - ext4 /dev/sda1 rw",
+            "5 4 8 / /data rw - ext4 /dev/sda1 rw",
+            "5 4 8:99999999999 / /data rw - ext4 /dev/sda1 rw",
+            "99999999999999999999 4 8:1 / /data rw - ext4 s rw",
+            "5 4 8:1 / /data rw shared:1 ext4 /dev/sda1 rw",
+            "5 4 8:1 / /data rw -",
+        ];
+        for bad in bad {
+            let table = MountTable::parse(format!("{bad}\n{good}\n{bad}").as_bytes());
+            assert_eq!(table.entries().len(), 1, "{bad:?}");
+            assert_eq!(table.entries()[0].mount_point, Path::new("/data"));
+        }
+    }
+
+    #[test]
+    fn a_stack_is_in_the_order_of_parents() {
+        // 12 was slid beneath 11: it comes later in the file.
+        let table = MountTable::parse(
+            b"1 0 8:1 / / rw - t s o\n11 12 0:1 / /m rw - t s o\n12 1 0:2 / /m rw - t s o\n\
+              13 1 0:1 / /m/deep rw - t s o\n14 11 0:3 / /m rw - t s o\n",
+        );
+        assert_eq!(ids(table.at(Path::new("/m"))), [12, 11, 14]);
+        assert_eq!(table.top_at(Path::new("/m")).map(|entry| entry.id), Some(14));
+        assert_eq!(ids(table.of_device((0, 1)).collect()), [11, 13]);
+        assert!(table.at(Path::new("/other")).is_empty());
+    }
+
+    #[test]
+    fn parents_in_a_circle_end() {
+        let table =
+            MountTable::parse(b"1 2 0:1 / /m rw - t s o\n2 1 0:1 / /m rw - t s o\n3 3 0:1 / /n rw - t s o\n");
+        assert!(table.at(Path::new("/m")).is_empty());
+        assert!(table.at(Path::new("/n")).is_empty());
+    }
+
+    #[test]
+    fn the_kernels_own_table_is_read_whole() {
+        let lines = fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count();
+        let table = MountTable::read().unwrap();
+        assert_eq!(table.entries().len(), lines);
+        assert!(table.top_at(Path::new("/proc")).is_some_and(|entry| entry.fs_type == "proc"));
+    }
+}

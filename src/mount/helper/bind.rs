@@ -109,11 +109,15 @@ impl Bind {
         if stack.iter().rev().nth(1).is_some_and(|below| self.is_ours(below, wanted)) {
             return Ok(Step::Uncover);
         }
-        let placed = new.is_some_and(|new| new.placed);
-        if placed || wanted.is(top) {
-            return Ok(Step::Done);
+        match new {
+            Some(new) if new.placed && (top.id != new.id || top.read_only != wanted.read_only) => {
+                let words = format!("mount at {}: another mount came in between", target.display());
+                Err(Failure::new(Errno::BUSY, words))
+            }
+            Some(new) if new.placed => Ok(Step::Done),
+            _ if wanted.is(top) => Ok(Step::Done),
+            _ => Ok(Step::Place(How::Beneath)),
         }
-        Ok(Step::Place(How::Beneath))
     }
 
     /// A target in a volume would hang with it, and be seen by all who mount it.
@@ -157,7 +161,8 @@ impl Bind {
         };
         let copy = stage::copy(directory).doing(words)?;
         let copy = if self.read_only { stage::read_only(&copy, volume, &self.staging)? } else { copy };
-        Ok(New { copy, placed: false })
+        let id = mount_id(&copy).doing(words)?;
+        Ok(New { copy, id, placed: false })
     }
 }
 
@@ -206,6 +211,7 @@ impl Wanted {
 /// The copy, and whether it is at the target.
 struct New {
     copy: OwnedFd,
+    id: u64,
     placed: bool,
 }
 

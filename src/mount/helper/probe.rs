@@ -177,3 +177,55 @@ mod bytes {
         text.chars().map(u8::try_from).collect::<Result<_, _>>().map_err(Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_bytes_of_a_volfile_come_through() {
+        let graph = Graph {
+            version: "10.3".into(),
+            name: "g".into(),
+            held: 2,
+            volfile: (0..=255).collect(),
+            bricks: vec![Brick { client: "c".into(), connected: true }],
+        };
+        let line = serde_json::to_vec(&Finding::Graph(Ok(graph.clone()))).unwrap();
+        assert!(!line.contains(&b'\n'));
+        let mut probe = Probe::default();
+        probe.add(serde_json::from_slice(&line).unwrap());
+        assert_eq!(probe.graph, Some(Ok(graph)));
+        let wide = r#"{"Graph":{"Ok":{"version":"","name":"","held":0,"volfile":"Ā","bricks":[]}}}"#;
+        assert!(serde_json::from_str::<Finding>(wide).is_err(), "no byte has this character");
+    }
+
+    #[test]
+    fn clients_are_found_as_glusterfs_writes_them() {
+        let volfile = b"volume vol-client-0\n    type protocol/client\n    option x a \"b c\nend-volume\n\
+            volume /etc/x\n    type protocol/client\nend-volume\nvolume \xff\n    type protocol/client\nend-volume\n\
+            volume io\n    type performance/io-cache\n    option type protocol/client\nend-volume\n\
+            volume vol-client-1\n    type protocol/client\nend-volume\n";
+        // One with a slash would be a path elsewhere.
+        assert_eq!(clients(volfile).collect::<Vec<_>>(), ["vol-client-0", "vol-client-1"]);
+    }
+
+    #[test]
+    fn a_connection_is_told_by_its_own_line() {
+        assert!(is_connected(b"[xlator.protocol.client.c.priv]\nconnected = 1\ntotal_bytes_read = 2\n"));
+        for text in ["", "connected = 0\n", "xconnected = 1\n", "connected = 12\n"] {
+            assert!(!is_connected(text.as_bytes()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn io_works_where_both_requests_were_answered() {
+        let answer = |result| Some(Answer { result, took: Duration::ZERO });
+        let mut probe = Probe { alive: answer(Ok(())), lookup: answer(Ok(())), ..Probe::default() };
+        assert!(!probe.works());
+        probe.statfs = answer(Err(5));
+        assert!(!probe.works());
+        probe.statfs = answer(Ok(()));
+        assert!(probe.works());
+    }
+}
