@@ -4,8 +4,13 @@ mod bench;
 mod demo;
 mod exit;
 mod generate;
+mod mount;
+mod mount_host;
+mod mountd;
+mod mounts;
 mod output;
 mod servers;
+mod umount;
 mod volfile_get;
 mod volfile_server;
 
@@ -31,7 +36,9 @@ struct Kadalu {
 }
 
 const EXITS: &str = "Exit codes: 0 ok, 1 other, 2 usage, 3 no server reachable, 4 no such volume, 5 op-version, \
-    6 TLS or access, 7 check failed, 8 invalid volfile.\n\
+    6 TLS or access, 7 check failed, 8 invalid volfile, 9 the volume cannot serve I/O (stopped, bricks missing), \
+    10 target (in use, not mounted, busy, no such directory), 11 this machine (glusterfs, /dev/fuse, privilege), \
+    12 no mount host.\n\
     Every flag can be given in the environment too, under the name that stands beside it: KADALU_TLS_CA for --tls-ca.\n\
     RUST_LOG sets what is logged to standard error, such as RUST_LOG=glusterd_client=debug.";
 
@@ -55,6 +62,10 @@ enum LogFormat {
 enum Command {
     VolfileGet(volfile_get::VolfileGet),
     VolfileServer(volfile_server::VolfileServer),
+    Mountd(mountd::Mountd),
+    Mount(mount::Mount),
+    Umount(umount::Umount),
+    Mounts(mounts::Mounts),
     Demo(demo::Demo),
     Bench(bench::Bench),
     Completions(generate::Completions),
@@ -87,6 +98,10 @@ async fn execute(command: Command) -> Result<(), Failure> {
     match command {
         Command::VolfileGet(get) => get.run().await,
         Command::VolfileServer(server) => server.run().await,
+        Command::Mountd(mountd) => mountd.run().await,
+        Command::Mount(mount) => mount.run().await,
+        Command::Umount(umount) => umount.run().await,
+        Command::Mounts(mounts) => mounts.run().await,
         Command::Demo(demo) => demo.run().await,
         Command::Bench(bench) => bench.run().await,
         Command::Completions(completions) => completions.run(),

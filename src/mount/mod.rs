@@ -1,6 +1,9 @@
 //! The mount host: glusterfs processes, their mounts, and who follows a volume for them.
 
+pub mod control;
 pub mod error;
+#[cfg(test)]
+mod fake;
 #[rustfmt::skip]
 #[allow(
     missing_docs,
@@ -11,5 +14,8 @@ pub mod error;
     reason = "generated"
 )]
 pub mod generated;
+pub mod host;
+pub mod metrics;
 
 pub use error::{Error, Reason};
+pub use host::{Config, Host};
