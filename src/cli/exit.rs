@@ -1,6 +1,9 @@
 use std::{fmt, process::ExitCode};
 
-use glusterd_client::client::{Kind, NoVolfile};
+use glusterd_client::{
+    client::{Kind, NoVolfile},
+    mount::{self, Reason},
+};
 
 /// How a command ends: a contract with scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +24,14 @@ pub(crate) enum Exit {
     CheckFailed = 7,
     /// The volfile is not one that glusterfs may load.
     InvalidVolfile = 8,
+    /// The volume cannot serve I/O: it is stopped, or bricks are missing.
+    NotServing = 9,
+    /// The target is in use, is not mounted, or is a directory that the volume does not have.
+    Target = 10,
+    /// This machine lacks something: glusterfs, `/dev/fuse`, a privilege.
+    Machine = 11,
+    /// No mount host answers.
+    NoHost = 12,
 }
 
 /// Why a command failed: a number for scripts and a sentence for people.
@@ -62,5 +73,29 @@ impl From<Kind> for Exit {
 impl From<NoVolfile> for Failure {
     fn from(error: NoVolfile) -> Self {
         Self::new(error.kind().into(), error)
+    }
+}
+
+impl From<Reason> for Exit {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Other => Self::Other,
+            Reason::Invalid => Self::Usage,
+            Reason::Unreachable => Self::Unreachable,
+            Reason::NoSuchVolume => Self::NoSuchVolume,
+            Reason::OpVersion => Self::OpVersion,
+            Reason::Access => Self::Access,
+            Reason::InvalidVolfile => Self::InvalidVolfile,
+            Reason::Stopped | Reason::Bricks | Reason::TimedOut => Self::NotServing,
+            Reason::NoSuchDirectory | Reason::TargetInUse | Reason::NotMounted | Reason::Busy => Self::Target,
+            Reason::Machine => Self::Machine,
+            Reason::NoHost => Self::NoHost,
+        }
+    }
+}
+
+impl From<mount::Error> for Failure {
+    fn from(error: mount::Error) -> Self {
+        Self::new(error.reason().into(), error)
     }
 }

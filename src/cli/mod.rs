@@ -4,8 +4,13 @@ mod bench;
 mod demo;
 mod exit;
 mod generate;
+mod mount;
+mod mount_host;
+mod mountd;
+mod mounts;
 mod output;
 mod servers;
+mod umount;
 mod volfile_get;
 mod volfile_server;
 
@@ -17,6 +22,8 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+
+use glusterd_client::mount::helper;
 
 use exit::{Exit, Failure};
 
@@ -31,7 +38,9 @@ struct Kadalu {
 }
 
 const EXITS: &str = "Exit codes: 0 ok, 1 other, 2 usage, 3 no server reachable, 4 no such volume, 5 op-version, \
-    6 TLS or access, 7 check failed, 8 invalid volfile.\n\
+    6 TLS or access, 7 check failed, 8 invalid volfile, 9 the volume cannot serve I/O (stopped, bricks missing), \
+    10 target (in use, not mounted, busy, no such directory), 11 this machine (glusterfs, /dev/fuse, privilege), \
+    12 no mount host.\n\
     Every flag can be given in the environment too, under the name that stands beside it: KADALU_TLS_CA for --tls-ca.\n\
     RUST_LOG sets what is logged to standard error, such as RUST_LOG=glusterd_client=debug.";
 
@@ -55,6 +64,13 @@ enum LogFormat {
 enum Command {
     VolfileGet(volfile_get::VolfileGet),
     VolfileServer(volfile_server::VolfileServer),
+    Mountd(mountd::Mountd),
+    Mount(mount::Mount),
+    Umount(umount::Umount),
+    Mounts(mounts::Mounts),
+    /// What mountd has done in a process that may hang: one request on standard input
+    #[command(hide = true)]
+    MountHelper,
     Demo(demo::Demo),
     Bench(bench::Bench),
     Completions(generate::Completions),
@@ -64,6 +80,10 @@ enum Command {
 /// Runs what the command line says.
 pub(crate) fn run() -> ExitCode {
     let Kadalu { global, command } = Kadalu::parse();
+    if matches!(command, Command::MountHelper) {
+        // Started for each look at a mount: nothing is set up for it.
+        return helper::serve();
+    }
     let frames = matches!(&command, Command::VolfileGet(get) if get.trace);
     start_logging(global.log_format, frames);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -87,6 +107,12 @@ async fn execute(command: Command) -> Result<(), Failure> {
     match command {
         Command::VolfileGet(get) => get.run().await,
         Command::VolfileServer(server) => server.run().await,
+        Command::Mountd(mountd) => mountd.run().await,
+        Command::Mount(mount) => mount.run().await,
+        Command::Umount(umount) => umount.run().await,
+        Command::Mounts(mounts) => mounts.run().await,
+        // Has been run without a runtime.
+        Command::MountHelper => Ok(()),
         Command::Demo(demo) => demo.run().await,
         Command::Bench(bench) => bench.run().await,
         Command::Completions(completions) => completions.run(),

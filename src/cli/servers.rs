@@ -25,15 +25,22 @@ pub(crate) struct Target {
     volume: Option<String>,
 }
 
-/// How to reach the servers.
+/// How to reach the servers, and what is announced to them.
 #[derive(Debug, Args)]
 pub(crate) struct Connecting {
-    /// Seconds for the whole of a fetch, or for each reply where it watches
-    #[arg(long, env = "KADALU_TIMEOUT", value_name = "SECONDS", default_value = "45", value_parser = seconds)]
-    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    reaching: Reaching,
     /// Op-versions that are announced; the default blocks no admin's change
     #[arg(long, env = "KADALU_OP_VERSION", value_name = "MIN:MAX")]
     op_version: Option<OpVersions>,
+}
+
+/// How to reach the servers.
+#[derive(Debug, Args)]
+pub(crate) struct Reaching {
+    /// Seconds for the whole of a fetch, or for each reply where it watches
+    #[arg(long, env = "KADALU_TIMEOUT", value_name = "SECONDS", default_value = "45", value_parser = seconds)]
+    timeout: Duration,
     /// Certificates to trust, as in glusterfs.ca; turns TLS on
     #[arg(long, env = "KADALU_TLS_CA", value_name = "FILE")]
     tls_ca: Option<PathBuf>,
@@ -53,7 +60,8 @@ pub(crate) struct Connecting {
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-fn seconds(text: &str) -> Result<Duration, String> {
+/// A time as flags give it: seconds, up to a day.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|error| format!("{error}"))?;
     match Duration::try_from_secs_f64(seconds) {
         Ok(duration) if !duration.is_zero() && duration <= DAY => Ok(duration),
@@ -107,6 +115,14 @@ impl Target {
 impl Connecting {
     /// The options for a [`Cluster`](glusterd_client::client::Cluster).
     pub(crate) fn options(&self) -> Result<Options, Failure> {
+        let op_versions = self.op_version.unwrap_or(OpVersions::ANY);
+        Ok(Options { op_versions, ..self.reaching.options()? })
+    }
+}
+
+impl Reaching {
+    /// The options for a [`Cluster`](glusterd_client::client::Cluster), but for what is announced.
+    pub(crate) fn options(&self) -> Result<Options, Failure> {
         let family = match (self.ipv4, self.ipv6) {
             (true, _) => Family::V4,
             (_, true) => Family::V6,
@@ -127,7 +143,6 @@ impl Connecting {
         let timeout = self.timeout.min(defaults.connect.timeout);
         Ok(Options {
             connect: ConnectOptions { timeout, family, tls, ..defaults.connect },
-            op_versions: self.op_version.unwrap_or(OpVersions::ANY),
             fetch: self.timeout,
             reply: self.timeout,
             patience: defaults.patience.min(self.timeout / 2),

@@ -61,7 +61,7 @@ const LISTEN: &str =
     "host:port, [IPv6]:port (which takes IPv4 too, for [::]), or unix:/path; port 0 is any free one";
 
 /// A server's address, or one with port 0, which no server can be reached at.
-fn listen_address(text: &str) -> Result<ServerAddress, AddressError> {
+pub(crate) fn listen_address(text: &str) -> Result<ServerAddress, AddressError> {
     match text.strip_suffix(":0").map(str::parse) {
         Some(Ok(ServerAddress::Tcp { host, .. })) => Ok(ServerAddress::Tcp { host, port: 0 }),
         _ => text.parse(),

@@ -1,3 +1,5 @@
+//! What a mount host fails with.
+
 use std::fmt;
 
 /// Why something could not be done: what a script decides by. The numbers are those of `Failure.Reason` in `proto/mount.proto`.
@@ -33,6 +35,8 @@ pub enum Reason {
     Machine = 13,
     /// It was not ready in time.
     TimedOut = 14,
+    /// No mount host answers at the socket: never said by one.
+    NoHost = 15,
 }
 
 /// What could not be done: a reason for scripts and a sentence for people that says what to do.

@@ -319,6 +319,8 @@ pub mod failure {
         Machine = 13,
         /// It was not ready in time.
         TimedOut = 14,
+        /// No mount host answers at the socket: what a client says, never a host.
+        NoHost = 15,
     }
     impl Reason {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -342,6 +344,7 @@ pub mod failure {
                 Self::Busy => "BUSY",
                 Self::Machine => "MACHINE",
                 Self::TimedOut => "TIMED_OUT",
+                Self::NoHost => "NO_HOST",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -362,6 +365,7 @@ pub mod failure {
                 "BUSY" => Some(Self::Busy),
                 "MACHINE" => Some(Self::Machine),
                 "TIMED_OUT" => Some(Self::TimedOut),
+                "NO_HOST" => Some(Self::NoHost),
                 _ => None,
             }
         }

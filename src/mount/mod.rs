@@ -10,6 +10,8 @@ pub mod control;
 mod diagnose;
 mod dress;
 pub mod error;
+#[cfg(test)]
+mod fake;
 pub mod file;
 #[rustfmt::skip]
 #[allow(

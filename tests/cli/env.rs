@@ -9,6 +9,10 @@ fn every_flag_has_a_variable() {
     for subcommand in [
         &["volfile-get"][..],
         &["volfile-server"],
+        &["mountd"],
+        &["mount"],
+        &["umount"],
+        &["mounts"],
         &["demo"],
         &["bench", "fetch"],
         &["bench", "serve"],

@@ -3,6 +3,7 @@
 mod env;
 mod failures;
 mod fetch;
+mod mounts;
 mod output;
 mod programs;
 mod serve;

@@ -1,0 +1,172 @@
+//! `kadalu mount`.
+
+use std::{
+    future::Future,
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use clap::{Args, builder::FalseyValueParser};
+use glusterd_client::{
+    mount::{
+        control::Mounts,
+        generated::{MountRequest, Mounted},
+    },
+    transport::parse_servers,
+};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+
+use super::{
+    Exit, Failure,
+    mount_host::{MountHost, absolute},
+};
+
+/// Mount a volume, or a directory of one, through kadalu mountd
+///
+/// It is there when this returns: I/O was tried. Targets of one volume with the same options share a glusterfs process.
+/// The mount follows the volume, and outlives mountd.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Mount {
+    #[arg(value_name = "SERVERS:/VOLUME[/DIR]", help = SOURCE)]
+    source: String,
+    /// A directory that exists
+    #[arg(value_name = "TARGET")]
+    target: PathBuf,
+    #[arg(short, long, env = "KADALU_MOUNT_OPTIONS", value_name = "OPTIONS", help = OPTIONS)]
+    options: Vec<String>,
+    /// Nothing can be written through this target
+    #[arg(long, env = "KADALU_READ_ONLY", value_parser = FalseyValueParser::new())]
+    read_only: bool,
+    /// Seconds until I/O must work; without it, as long as mountd thinks fit
+    #[arg(long, env = "KADALU_TIMEOUT", value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    timeout: Option<u32>,
+    #[command(flatten)]
+    host: MountHost,
+}
+
+/// No doc comment: its brackets would be links.
+const SOURCE: &str =
+    "host[:port], a comma list of them, [IPv6]:port, or unix:/path; then the volume, and a directory of it";
+
+const OPTIONS: &str = "Options of glusterfs, a comma list of NAME or NAME=VALUE; may be given again";
+
+const EXAMPLES: &str = "Examples:\n  \
+    kadalu mount g1,g2,g3:/vol /mnt                    a volume, by any of three servers\n  \
+    kadalu mount g1:/vol/home/me /home/me              a directory of it\n  \
+    kadalu mount g1:/vol /mnt -o acl,log-level=DEBUG   with options of glusterfs\n  \
+    kadalu mount '[2001:db8::1]:24007:/vol' /mnt --read-only\n\n\
+    Exit codes: see kadalu --help.";
+
+/// Who waits for longer is told what for.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// The most characters of a line that is rewritten in place: one that wraps would leave its first part behind.
+const WIDTH: usize = 72;
+
+impl Mount {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let (servers, volume, subdirectory) = source(&self.source)?;
+        let target = absolute(&self.target)?;
+        let target = target.to_str().ok_or_else(|| {
+            Failure::new(Exit::Usage, format_args!("{}: a target must be UTF-8", target.display()))
+        })?;
+        let request = MountRequest {
+            servers,
+            volume,
+            subdirectory,
+            target: target.to_owned(),
+            read_only: self.read_only,
+            options: self.options,
+            timeout_seconds: self.timeout.unwrap_or_default(),
+        };
+        let host = self.host.connect().await?;
+        let (progress, lines) = mpsc::unbounded_channel();
+        let mounting = host.mount(request, progress);
+        let mounted = match io::stderr().is_terminal() {
+            true => shown(mounting, lines).await,
+            false => mounting.await,
+        }?;
+        tell(&mounted);
+        Ok(())
+    }
+}
+
+/// Waits for a mount and shows, each second, what it waits for: one line, rewritten in place, gone at the end.
+async fn shown<T>(mounting: impl Future<Output = T>, mut lines: UnboundedReceiver<String>) -> T {
+    let started = Instant::now();
+    let mut mounting = pin!(mounting);
+    let (mut line, mut there) = ("waiting for mountd".to_owned(), false);
+    let mut every = tokio::time::interval_at((started + SHORT).into(), SHORT);
+    let mut stderr = io::stderr();
+    // Who cannot be told is not.
+    let outcome = loop {
+        tokio::select! {
+            outcome = &mut mounting => break outcome,
+            Some(next) = lines.recv() => line = next,
+            _ = every.tick() => {
+                let text = line.chars().filter(|char| !char.is_control()).take(WIDTH).collect::<String>();
+                let _ = write!(stderr, "\r\x1b[K{text} {} s", started.elapsed().as_secs());
+                there = true;
+            }
+        }
+    };
+    if there {
+        let _ = write!(stderr, "\r\x1b[K");
+    }
+    outcome
+}
+
+/// Says what the user should know, on standard error.
+fn tell(mounted: &Mounted) {
+    let offline = mounted.offline.then(|| {
+        format!(
+            "{}: no server is reachable; mounted from the last good volfile, and it goes back to the cluster's by itself",
+            mounted.target
+        )
+    });
+    for line in offline.iter().chain(&mounted.warnings) {
+        // Nobody reading any more does not undo the mount.
+        let _ = writeln!(io::stderr(), "kadalu: {line}");
+    }
+}
+
+/// The servers, the volume and the directory in it.
+fn source(text: &str) -> Result<(Vec<String>, String, String), Failure> {
+    let usage = |message: &dyn std::fmt::Display| Failure::new(Exit::Usage, message);
+    // The path of a unix socket is no volume.
+    let ends = text.match_indices(":/").filter(|(at, _)| text[..*at].rsplit(',').next() != Some("unix"));
+    let split = ends.map(|(at, found)| (&text[..at], text[at + found.len()..].trim_end_matches('/'))).next();
+    let (servers, path) = split.filter(|(_, path)| !path.is_empty()).ok_or_else(|| {
+        usage(&format_args!("no volume in {text:?}: say SERVERS:/VOLUME, or SERVERS:/VOLUME/DIR"))
+    })?;
+    let servers = parse_servers(servers).map_err(|error| usage(&error))?;
+    let (volume, subdirectory) = path.split_once('/').unwrap_or((path, ""));
+    let servers = servers.iter().map(ToString::to_string).collect();
+    Ok((servers, volume.to_owned(), subdirectory.trim_start_matches('/').to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_servers_a_volume_and_a_directory() {
+        let all = |text: &str| {
+            let (servers, volume, subdirectory) = source(text).unwrap();
+            format!("{} {volume} {subdirectory}", servers.join(","))
+        };
+        assert_eq!(all("g1:/vol"), "g1:24007 vol ");
+        assert_eq!(all("g1,g2:24010:/vol/"), "g1:24007,g2:24010 vol ");
+        assert_eq!(all("g1:/vol/a/b/"), "g1:24007 vol a/b");
+        assert_eq!(all("g1:/vol//a:/b"), "g1:24007 vol a:/b");
+        assert_eq!(all("[::1]:/vol"), "[::1]:24007 vol ");
+        assert_eq!(all("unix:/run/s:/vol/d"), "unix:/run/s vol d");
+        assert_eq!(all("g1,unix:/run/s:/vol"), "g1:24007,unix:/run/s vol ");
+        for wrong in ["", "g1", "g1:", "g1:/", "g1://", ":/vol", "unix:/run/s", "g1:0:/vol", "g1/vol"] {
+            assert_eq!(source(wrong).unwrap_err().exit, Exit::Usage, "{wrong}");
+        }
+    }
+}
