@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     fs::File,
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
@@ -37,6 +38,9 @@ use crate::{
 
 /// For the first volfile of a mount; then what is on disk has to do.
 const FETCH: Duration = Duration::from_secs(15);
+
+/// For a look at a path.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// How a mount host works.
 #[derive(Debug, Clone)]
@@ -217,7 +221,7 @@ impl Host {
         let options = MountOptions::parse(&request.options)?;
         source.servers.extend(options.servers().iter().cloned());
         let target = StoredTarget {
-            path: absolute(&request.target)?,
+            path: resolved(&request.target).await?,
             subdirectory: source.subdirectory.clone(),
             read_only: request.read_only || options.read_only(),
         };
@@ -264,7 +268,11 @@ impl Host {
                     Some(entry) => {
                         Err(in_use(&format!("{} ({}) is mounted there", entry.source, entry.fs_type)))
                     }
-                    None => Ok(()),
+                    None if path.is_dir() => Ok(()),
+                    None => {
+                        let sentence = format!("target {}: not a directory", path.display());
+                        Err(Error::new(Reason::Invalid, sentence))
+                    }
                 }
             }
         }
@@ -368,12 +376,14 @@ impl Host {
 
     /// Unmounts a target; with the last one of a process, the process ends too.
     pub async fn unmount(&self, target: &Path, lazy: bool) -> Result<(), Error> {
+        let target = &*resolved(target).await?;
         let pool = self.pool_of(target).ok_or_else(|| not_mounted(target))?;
         pool.unmount(target, lazy).await.unwrap_or_else(|_| Err(not_mounted(target)))
     }
 
     /// Puts a fresh process in the place of the one that serves `target`; returns its pid.
     pub async fn replace(&self, target: &Path) -> Result<i32, Error> {
+        let target = &*resolved(target).await?;
         let pool = self.pool_of(target).ok_or_else(|| not_mounted(target))?;
         pool.replace().await.unwrap_or_else(|_| Err(not_mounted(target)))
     }
@@ -447,15 +457,27 @@ fn no_volfile(error: &NoVolfile) -> Error {
     Error::new(reason, error)
 }
 
-fn absolute(path: &str) -> Result<PathBuf, Error> {
-    let path = Path::new(path);
-    let plain = path.components().all(|part| !matches!(part, std::path::Component::ParentDir));
-    if !path.is_absolute() || !plain || path == Path::new("/") {
-        let sentence = format!("target {}: an absolute path without `..` is wanted", path.display());
-        return Err(Error::new(Reason::Invalid, sentence));
+/// A target as mountinfo has it: its links followed, as mount(8) does.
+async fn resolved(path: impl AsRef<Path>) -> Result<PathBuf, Error> {
+    let path = path.as_ref().to_owned();
+    let invalid = |why: &str| Error::new(Reason::Invalid, format_args!("target {}: {why}", path.display()));
+    if !path.is_absolute() {
+        return Err(invalid("an absolute path is wanted"));
     }
-    // Without doubled and trailing slashes, as mountinfo has it.
-    Ok(path.components().collect())
+    // It may be below a mount that hangs.
+    let canonical = tokio::task::spawn_blocking({
+        let path = path.clone();
+        move || path.canonicalize()
+    });
+    match tokio::time::timeout(LOOK, canonical).await {
+        Ok(Ok(Ok(canonical))) if canonical == Path::new("/") => Err(invalid("it is the root directory")),
+        Ok(Ok(Ok(canonical))) => Ok(canonical),
+        Ok(Ok(Err(error))) if error.kind() == io::ErrorKind::NotFound => {
+            Err(invalid("there is no such directory; make it first"))
+        }
+        // A dead mount, most likely ours: as it was given, without doubled and trailing slashes.
+        _ => Ok(path.components().collect()),
+    }
 }
 
 fn short_hash(bytes: &[u8], digits: usize) -> String {

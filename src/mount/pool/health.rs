@@ -1,6 +1,6 @@
 //! Is the process alive, and does I/O work. A false alarm is worse than none: several signals before anything is done.
 
-use std::{io, time::Duration};
+use std::{fs, io, time::Duration};
 
 use rustix::process::Signal;
 use tokio::time::{Instant, timeout};
@@ -21,6 +21,9 @@ const DEAF: u32 = 2;
 
 /// Nothing answers through FUSE, but volfiles are fetched: so many looks in a row.
 const MUTE: u32 = 10;
+
+/// In bytes, before a log is moved aside.
+const MAX_LOG: u64 = 16 << 20;
 
 /// What the last looks have shown.
 #[derive(Debug)]
@@ -52,6 +55,7 @@ impl Runner {
     /// One look.
     pub(super) async fn look(&mut self) {
         self.forget_unmounted();
+        self.rotate_log();
         let Some(live) = &self.live else { return };
         self.health.looks = self.health.looks.wrapping_add(1);
         let troubled = {
@@ -84,6 +88,18 @@ impl Runner {
             Err(failed) => self.error(&format!("cannot look at the mount: {failed}")),
         }
         self.save();
+    }
+
+    /// Keeps the log of glusterfs, and one before it, within bounds.
+    fn rotate_log(&self) {
+        let log = self.context.store.log(&self.id);
+        if let (Some(live), Ok(known)) = (&self.live, fs::metadata(&log))
+            && known.len() > MAX_LOG
+            && fs::rename(&log, log.with_extension("log.1")).is_ok()
+        {
+            // It opens a new one, and fetches its volfile again, which is equal.
+            live.process.signal(Signal::HUP);
+        }
     }
 
     fn note(&self, probe: Probe, deadline: Duration) {

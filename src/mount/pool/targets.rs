@@ -102,5 +102,25 @@ impl Runner {
 }
 
 fn bind_error(failed: &Failed, target: &StoredTarget) -> Error {
-    Error::new(Reason::Other, format!("{}: {failed}", target.path.display()))
+    let path = target.path.display();
+    match failed.errno().map(Errno::from_raw_os_error) {
+        // The target itself was looked at before.
+        Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) if !target.subdirectory.is_empty() => {
+            let sentence = format!(
+                "there is no directory {:?} in the volume (links in it are not followed)",
+                target.subdirectory
+            );
+            Error::new(Reason::NoSuchDirectory, sentence)
+        }
+        Some(Errno::BUSY) => Error::new(Reason::TargetInUse, failed),
+        Some(Errno::PERM | Errno::ACCESS) => {
+            let sentence = format!("{path}: {failed}; the mount host needs root, with CAP_SYS_ADMIN");
+            Error::new(Reason::Machine, sentence)
+        }
+        Some(Errno::NOTCONN | Errno::IO) => Error::new(Reason::Bricks, format!("{path}: {failed}")),
+        _ if matches!(failed, Failed::TimedOut(_)) => {
+            Error::new(Reason::TimedOut, format!("{path}: {failed}: bricks do not answer"))
+        }
+        _ => Error::new(Reason::Other, format!("{path}: {failed}")),
+    }
 }
