@@ -45,7 +45,7 @@ fn dead() {
 
 fn stopped() {
     let volume = Volume::local("one");
-    volume.process.send(Signal::STOP);
+    volume.process.stop();
     block_on(async {
         let failed = helper().probe(&volume.mount, true, SHORT).await.unwrap_err();
         assert_eq!(failed, Failed::TimedOut(SHORT));
@@ -93,11 +93,11 @@ fn bricks_gone() {
 
 fn bricks_stopped() {
     let volume = Volume::replicated();
-    volume.bricks.iter().for_each(|brick| brick.send(Signal::STOP));
+    volume.bricks.iter().for_each(|brick| brick.stop());
     let probe = block_on(helper().probe(&volume.mount, true, SHORT)).unwrap();
     assert_eq!(probe.alive.unwrap().result, Ok(()));
     assert_eq!((probe.lookup, probe.statfs, probe.graph), (None, None, None));
-    volume.process.send(Signal::STOP);
+    volume.process.stop();
     assert_eq!(block_on(helper().probe(&volume.mount, true, SHORT)), Err(Failed::TimedOut(SHORT)));
 }
 
