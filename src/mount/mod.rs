@@ -1,5 +1,6 @@
 //! The mount host: glusterfs processes, their mounts, and who follows a volume for them.
 
+pub mod diagnose;
 pub mod error;
 #[rustfmt::skip]
 #[allow(
@@ -11,5 +12,9 @@ pub mod error;
     reason = "generated"
 )]
 pub mod generated;
+
+pub mod installed;
+pub mod options;
+pub mod source;
 
 pub use error::{Error, Reason};
