@@ -1,3 +1,5 @@
+//! Why something could not be done.
+
 //! What a mount host fails with.
 
 use std::fmt;

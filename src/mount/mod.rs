@@ -7,7 +7,7 @@
 //! What touches a mount is done in a [`helper`], a process that can be left behind when the mount hangs.
 
 pub mod control;
-mod diagnose;
+pub mod diagnose;
 mod dress;
 pub mod error;
 #[cfg(test)]

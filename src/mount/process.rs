@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs, io,
-    os::{fd::OwnedFd, unix::process::ExitStatusExt},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     task::{Context, Poll},
@@ -41,7 +41,7 @@ pub(super) enum StartError {
     /// It has not said in time that the mount is made.
     TimedOut,
     /// It says that it runs, but there is no such process.
-    Lost(io::Error),
+    Lost,
 }
 
 /// A glusterfs that runs, or has ended and not been replaced yet.
@@ -88,7 +88,7 @@ impl Process {
                 return Err(StartError::TimedOut);
             }
         }
-        Self::of_pid_file(launch).map_err(StartError::Lost)
+        Self::of_pid_file(launch).map_err(|_| StartError::Lost)
     }
 
     fn of_pid_file(launch: &Launch) -> io::Result<Self> {
@@ -214,13 +214,4 @@ pub(super) fn serving(mount: &Path) -> Vec<i32> {
             && !has_ended(*pid)
     })
     .collect()
-}
-
-/// How a process ended, in words.
-pub(super) fn words(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("it exited with status {code}"),
-        (None, Some(signal)) => format!("it was killed by signal {signal}"),
-        (None, None) => status.to_string(),
-    }
 }

@@ -169,7 +169,10 @@ fn dead_and_stopped() {
         let old = Volume::local("old");
         let target = target();
         bind(&request(&old, "a", &target)).unwrap();
-        old.process.send(signal);
+        match signal {
+            Signal::STOP => old.process.stop(),
+            _ => old.process.send(signal),
+        }
         let request = Bind { read_only, replaces: vec![old.device()], ..request(&next, "a", &target) };
         bind(&request).unwrap();
         let [entry] = &at(&target)[..] else { panic!("{:?}", at(&target)) };
@@ -265,7 +268,7 @@ fn unmounting() {
     assert_eq!(failed.errno(), Some(Errno::INVAL.raw_os_error()));
 
     bind(&request(&volume, "", &target)).unwrap();
-    volume.process.send(Signal::STOP);
+    volume.process.stop();
     block_on(helper().unmount(&target, false, SOON)).unwrap();
     block_on(helper().unmount(&volume.mount, false, SOON)).unwrap();
     assert_eq!((at(&target), at(&volume.mount)), (vec![], vec![]));

@@ -14,7 +14,7 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("a_helper_that_is_none_is_an_error", broken),
 ];
 
-const SHORT: Duration = Duration::from_millis(700);
+const SHORT: Duration = Duration::from_millis(1500);
 const NOT_CONNECTED: Result<(), i32> = Err(Errno::NOTCONN.raw_os_error());
 
 fn healthy() {
@@ -45,11 +45,11 @@ fn dead() {
 
 fn stopped() {
     let volume = Volume::local("one");
-    volume.process.send(Signal::STOP);
+    volume.process.stop();
     block_on(async {
         let failed = helper().probe(&volume.mount, true, SHORT).await.unwrap_err();
         assert_eq!(failed, Failed::TimedOut(SHORT));
-        assert_eq!(failed.to_string(), "no answer within 700ms");
+        assert_eq!(failed.to_string(), "no answer within 1s 500ms");
         // Killed in the middle of a request, and reaped beside us.
         let start = Instant::now();
         while children() > 1 {
@@ -93,11 +93,11 @@ fn bricks_gone() {
 
 fn bricks_stopped() {
     let volume = Volume::replicated();
-    volume.bricks.iter().for_each(|brick| brick.send(Signal::STOP));
+    volume.bricks.iter().for_each(|brick| brick.stop());
     let probe = block_on(helper().probe(&volume.mount, true, SHORT)).unwrap();
     assert_eq!(probe.alive.unwrap().result, Ok(()));
     assert_eq!((probe.lookup, probe.statfs, probe.graph), (None, None, None));
-    volume.process.send(Signal::STOP);
+    volume.process.stop();
     assert_eq!(block_on(helper().probe(&volume.mount, true, SHORT)), Err(Failed::TimedOut(SHORT)));
 }
 

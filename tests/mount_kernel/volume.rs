@@ -47,6 +47,17 @@ impl Process {
         Self(command.stdin(Stdio::null()).spawn().unwrap())
     }
 
+    /// Stops it, each of its threads: that takes a moment.
+    pub(crate) fn stop(&self) {
+        self.send(Signal::STOP);
+        eventually("it stands still", || {
+            let tasks = fs::read_dir(format!("/proc/{}/task", self.0.id())).unwrap();
+            let states =
+                tasks.map(|task| fs::read_to_string(task.unwrap().path().join("status")).unwrap_or_default());
+            states.into_iter().all(|status| status.contains("State:\tT"))
+        });
+    }
+
     pub(crate) fn send(&self, signal: Signal) {
         rustix::process::kill_process(Pid::from_child(&self.0), signal).unwrap();
     }

@@ -97,13 +97,8 @@ impl Bind {
         let stack = table.at(target);
         let Some(top) = stack.last() else { return Ok(Step::Place(How::Onto)) };
         if !self.is_ours(top, wanted) {
-            let words = format_args!(
-                "mount at {}, where {} ({}) is mounted",
-                target.display(),
-                top.source,
-                top.fs_type
-            )
-            .to_string();
+            let at = target.display();
+            let words = format!("mount at {at}, where {} ({}) is mounted", top.source, top.fs_type);
             return Err(Failure::new(Errno::BUSY, words));
         }
         if stack.iter().rev().nth(1).is_some_and(|below| self.is_ours(below, wanted)) {

@@ -36,6 +36,9 @@ impl Default for Helper {
 impl Helper {
     /// How a mount is. What it answered before `within` was over comes back even where the rest hangs.
     ///
+    /// A request that glusterfs has in its hands cannot be killed before it is answered or glusterfs ends: a child
+    /// stays for each probe of a mount whose bricks hang. So probe such a mount seldom.
+    ///
     /// # Errors
     /// [`Failed::TimedOut`] where nothing at all was answered.
     pub async fn probe(&self, mount: &Path, graph: bool, within: Duration) -> Result<Probe, Failed> {

@@ -9,7 +9,7 @@ use crate::mount::mountinfo::MountTable;
 pub(super) fn unmount(path: &Path, lazy: bool) -> Result<(), Failure> {
     let flags = if lazy { UnmountFlags::DETACH } else { UnmountFlags::empty() };
     rustix::mount::unmount(path, flags | UnmountFlags::NOFOLLOW)
-        .doing(|| format_args!("unmount {}", path.display()).to_string())
+        .doing(|| format!("unmount {}", path.display()))
 }
 
 /// Removes a directory that was a mount point: an empty one only, and only where nothing is mounted.

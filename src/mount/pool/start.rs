@@ -1,6 +1,6 @@
 //! A new glusterfs: started, and believed when I/O works.
 
-use std::{ffi::OsString, io, path::Path, time::Duration};
+use std::{ffi::OsString, io, path::Path, process::ExitStatus, time::Duration};
 
 use bytes::Bytes;
 use rustix::{io::Errno, process::Signal};
@@ -19,14 +19,15 @@ use crate::{
         diagnose::{Evidence, diagnose},
         dress::{Dress, dress},
         file::read_tail,
-        helper::{Failed, remove_mount_point},
+        helper::{Brick, Failed, remove_mount_point},
         installed::Installed,
         mountinfo::MountTable,
-        process::{Launch, Process, StartError, words},
+        process::{Launch, Process, StartError},
         store::{StoredPool, StoredProcess, make_directory},
         volume::{Wanted, ask},
     },
     transport::ServerAddress,
+    volfile::{Graph, Volfile},
 };
 
 /// How long a volume's connection to its cluster is waited for before a process is started without one.
@@ -74,12 +75,18 @@ impl Runner {
         let outcome = match Process::start(&launch, within).await {
             Ok(process) => match self.works(&process, &given, until, &say).await {
                 Ok(bricks_down) => Ok((process, bricks_down)),
-                Err(evidence) => {
+                Err(trouble) => {
                     process.signal(Signal::KILL);
-                    Err(evidence)
+                    Err(trouble)
                 }
             },
-            Err(error) => Err(Evidence { started: Some(error.sentence()), ..Evidence::default() }),
+            Err(StartError::Run(error)) => {
+                self.discard(number).await;
+                let program = launch.program.display();
+                return Err(Error::new(Reason::Machine, format_args!("cannot run {program}: {error}")));
+            }
+            Err(StartError::Ended(status)) => Err(Trouble { exit: Some(status), ..Trouble::default() }),
+            Err(StartError::TimedOut | StartError::Lost) => Err(Trouble::default()),
         };
         match outcome {
             Ok((process, bricks_down)) => {
@@ -100,13 +107,12 @@ impl Runner {
                 drop(status);
                 Ok(Live { process, device, given })
             }
-            Err(mut evidence) => {
-                evidence.volume = self.volume.stored().name;
-                evidence.volfile = given.text.clone();
-                evidence.log = read_tail(&log, log_start);
-                evidence.status = self.volume_status().await;
+            Err(trouble) => {
+                let status = self.volume_status().await;
+                let error =
+                    trouble.diagnose(&self.volume.stored().name, &given, &read_tail(&log, log_start), status);
                 self.discard(number).await;
-                Err(diagnose(&evidence))
+                Err(error)
             }
         }
     }
@@ -195,39 +201,33 @@ impl Runner {
         given: &Given,
         until: Instant,
         say: &impl Fn(String),
-    ) -> Result<Vec<String>, Evidence> {
+    ) -> Result<Vec<String>, Trouble> {
         let began = Instant::now();
-        let mut evidence = Evidence::default();
+        let mut trouble = Trouble::default();
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let probed = tokio::select! {
                 probed = self.context.helper.probe(&process.mount, true, PROBE.min(left)) => probed,
-                () = process.ended() => {
-                    evidence.started = Some("it ended by itself".to_owned());
-                    return Err(evidence);
-                }
+                () = process.ended() => return Err(trouble),
             };
             let waits = match probed {
                 Ok(probe) => {
                     if let Some(Ok(graph)) = &probe.graph {
-                        evidence.bricks.clone_from(&graph.bricks);
+                        trouble.bricks.clone_from(&graph.bricks);
                     }
                     if probe.works() {
-                        return Ok(super::follow::bricks_down(given, &evidence.bricks));
+                        return Ok(super::follow::bricks_down(given, &trouble.bricks));
                     }
-                    evidence.lookup = probe.lookup.and_then(|answer| answer.result.err());
-                    evidence.lookup.is_none() || began.elapsed() < GRACE
+                    trouble.lookup = probe.lookup.and_then(|answer| answer.result.err());
+                    trouble.lookup.is_none() || began.elapsed() < GRACE
                 }
                 Err(Failed::TimedOut(_)) => true,
-                Err(other) => {
-                    evidence.started = Some(other.to_string());
-                    began.elapsed() < GRACE
-                }
+                Err(Failed::Errno { .. } | Failed::Broken(_)) => began.elapsed() < GRACE,
             };
             if !waits || Instant::now() >= until {
-                return Err(evidence);
+                return Err(trouble);
             }
-            let down = super::follow::bricks_down(given, &evidence.bricks);
+            let down = super::follow::bricks_down(given, &trouble.bricks);
             say(match down.is_empty() {
                 true => "waiting for I/O".to_owned(),
                 false => format!("waiting for bricks: {}", down.join(", ")),
@@ -271,13 +271,28 @@ impl Runner {
     }
 }
 
-impl StartError {
-    fn sentence(&self) -> String {
-        match self {
-            Self::Run(error) => format!("cannot run it: {error}"),
-            Self::Ended(status) => words(*status),
-            Self::TimedOut => "it has not made its mount in time".to_owned(),
-            Self::Lost(error) => format!("it is gone again: {error}"),
-        }
+/// What was seen of a process on which I/O does not work.
+#[derive(Debug, Default)]
+struct Trouble {
+    exit: Option<ExitStatus>,
+    lookup: Option<i32>,
+    bricks: Vec<Brick>,
+}
+
+impl Trouble {
+    fn diagnose(self, volume: &str, given: &Given, log: &[u8], status: Option<VolumeStatus>) -> Error {
+        let connected = self.bricks.into_iter().map(|brick| (brick.client, brick.connected)).collect();
+        let volfile = Volfile::parse(&given.text).unwrap_or_default();
+        let graph = Graph::new(&volfile);
+        let (exit, lookup) = (self.exit, self.lookup);
+        diagnose(&Evidence {
+            volume,
+            log,
+            exit,
+            connected: &connected,
+            graph: graph.as_ref(),
+            lookup,
+            status,
+        })
     }
 }
