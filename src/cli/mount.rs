@@ -9,12 +9,11 @@ use std::{
 };
 
 use clap::{Args, builder::FalseyValueParser};
-use glusterd_client::{
-    mount::{
-        control::Mounts,
-        generated::{MountRequest, Mounted},
-    },
-    transport::parse_servers,
+use glusterd_client::mount::{
+    control::Mounts,
+    generated::{MountRequest, Mounted},
+    options,
+    source::Source,
 };
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
@@ -28,7 +27,7 @@ use super::{
 /// It is there when this returns: I/O was tried. Targets of one volume with the same options share a glusterfs process.
 /// The mount follows the volume, and outlives mountd.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\nOptions of -o:\n{}", options::help()))]
 pub(crate) struct Mount {
     #[arg(value_name = "SERVERS:/VOLUME[/DIR]", help = SOURCE)]
     source: String,
@@ -68,13 +67,14 @@ const WIDTH: usize = 72;
 
 impl Mount {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let (servers, volume, subdirectory) = source(&self.source)?;
+        let Source { servers, volume, subdirectory } =
+            Source::parse(&self.source).map_err(|error| Failure::new(Exit::Usage, error))?;
         let target = absolute(&self.target)?;
         let target = target.to_str().ok_or_else(|| {
             Failure::new(Exit::Usage, format_args!("{}: a target must be UTF-8", target.display()))
         })?;
         let request = MountRequest {
-            servers,
+            servers: servers.iter().map(ToString::to_string).collect(),
             volume,
             subdirectory,
             target: target.to_owned(),
@@ -130,43 +130,5 @@ fn tell(mounted: &Mounted) {
     for line in offline.iter().chain(&mounted.warnings) {
         // Nobody reading any more does not undo the mount.
         let _ = writeln!(io::stderr(), "kadalu: {line}");
-    }
-}
-
-/// The servers, the volume and the directory in it.
-fn source(text: &str) -> Result<(Vec<String>, String, String), Failure> {
-    let usage = |message: &dyn std::fmt::Display| Failure::new(Exit::Usage, message);
-    // The path of a unix socket is no volume.
-    let ends = text.match_indices(":/").filter(|(at, _)| text[..*at].rsplit(',').next() != Some("unix"));
-    let split = ends.map(|(at, found)| (&text[..at], text[at + found.len()..].trim_end_matches('/'))).next();
-    let (servers, path) = split.filter(|(_, path)| !path.is_empty()).ok_or_else(|| {
-        usage(&format_args!("no volume in {text:?}: say SERVERS:/VOLUME, or SERVERS:/VOLUME/DIR"))
-    })?;
-    let servers = parse_servers(servers).map_err(|error| usage(&error))?;
-    let (volume, subdirectory) = path.split_once('/').unwrap_or((path, ""));
-    let servers = servers.iter().map(ToString::to_string).collect();
-    Ok((servers, volume.to_owned(), subdirectory.trim_start_matches('/').to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_source_is_servers_a_volume_and_a_directory() {
-        let all = |text: &str| {
-            let (servers, volume, subdirectory) = source(text).unwrap();
-            format!("{} {volume} {subdirectory}", servers.join(","))
-        };
-        assert_eq!(all("g1:/vol"), "g1:24007 vol ");
-        assert_eq!(all("g1,g2:24010:/vol/"), "g1:24007,g2:24010 vol ");
-        assert_eq!(all("g1:/vol/a/b/"), "g1:24007 vol a/b");
-        assert_eq!(all("g1:/vol//a:/b"), "g1:24007 vol a:/b");
-        assert_eq!(all("[::1]:/vol"), "[::1]:24007 vol ");
-        assert_eq!(all("unix:/run/s:/vol/d"), "unix:/run/s vol d");
-        assert_eq!(all("g1,unix:/run/s:/vol"), "g1:24007,unix:/run/s vol ");
-        for wrong in ["", "g1", "g1:", "g1:/", "g1://", ":/vol", "unix:/run/s", "g1:0:/vol", "g1/vol"] {
-            assert_eq!(source(wrong).unwrap_err().exit, Exit::Usage, "{wrong}");
-        }
     }
 }

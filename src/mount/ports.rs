@@ -1,11 +1,19 @@
 //! Where the bricks of a volume are, asked of the glusterds while they answer.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
-use tokio::{net::lookup_host, task::JoinSet, time::timeout};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    task::JoinSet,
+    time::timeout,
+};
 use tracing::debug;
 
-use super::{dress::SeenBrick, volume::Accepted};
+use super::{dress::SeenBrick, helper::Brick, volume::Accepted};
 use crate::{
     client::{Client, Cluster},
     glusterd::portmap::{self, PortByBrick, PortByBrickRequest},
@@ -16,6 +24,9 @@ use crate::{
 
 /// For one host and all its bricks.
 const HOST: Duration = Duration::from_secs(20);
+
+/// For a brick to accept a connection.
+const CONNECT: Duration = Duration::from_secs(3);
 
 /// For one question.
 const QUESTION: Duration = Duration::from_secs(5);
@@ -68,6 +79,24 @@ async fn reach(host: &str, port: u16, options: &ConnectOptions) -> Option<(IpAdd
         }
     }
     None
+}
+
+/// Which bricks a client could connect to now: those with a port that accepts connections.
+pub(super) async fn reachable(cluster: &Cluster, accepted: &Accepted) -> Vec<Brick> {
+    let seen = of(cluster.clone(), accepted.bricks()).await;
+    let mut tried = JoinSet::new();
+    for (client, brick) in accepted.clients() {
+        let port = seen.iter().find(|seen| seen.host == brick.host && seen.path == brick.path);
+        let address = port.map(|seen| SocketAddr::new(seen.address, seen.port));
+        tried.spawn(async move {
+            let connected = match address {
+                Some(address) => matches!(timeout(CONNECT, TcpStream::connect(address)).await, Ok(Ok(_))),
+                None => false,
+            };
+            Brick { client, connected }
+        });
+    }
+    tried.join_all().await
 }
 
 /// Brings what is known up to date: new sightings replace old ones, and bricks that the volume has no more are forgotten.

@@ -68,12 +68,17 @@ impl Accepted {
         Some(Self { digest, meaning, id, kind, at: Instant::now(), text })
     }
 
-    /// The bricks, as the volfile names them.
-    pub(super) fn bricks(&self) -> Vec<Address> {
+    /// The bricks, as the volfile names them, each with the name of its client.
+    pub(super) fn clients(&self) -> Vec<(String, Address)> {
         // It was parsed before.
         let Ok(volfile) = Volfile::parse(&self.text) else { return Vec::new() };
         let Some(graph) = Graph::new(&volfile) else { return Vec::new() };
-        graph.xlators().filter_map(|xlator| xlator.brick()).collect()
+        graph.xlators().filter_map(|xlator| Some((xlator.name().to_string(), xlator.brick()?))).collect()
+    }
+
+    /// The bricks alone.
+    pub(super) fn bricks(&self) -> Vec<Address> {
+        self.clients().into_iter().map(|(_, brick)| brick).collect()
     }
 
     /// What a mount of this has to do to become one of `other`.

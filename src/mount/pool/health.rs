@@ -19,8 +19,13 @@ const GRAPH: u32 = 8;
 const SILENT: u32 = 3;
 const DEAF: u32 = 2;
 
-/// Nothing answers through FUSE, but volfiles are fetched: so many looks in a row.
-const MUTE: u32 = 10;
+/// Nothing answers through FUSE, but volfiles are fetched: so many looks in a row, which together take longer than any brick
+/// may be silent (ping-timeout, 42 s).
+const MUTE: u32 = 20;
+
+/// A look that hangs in a brick leaves a process that cannot be killed until the brick answers: the next ones come later, up
+/// to so many times the interval.
+const STUCK: u32 = 8;
 
 /// In bytes, before a log is moved aside.
 const MAX_LOG: u64 = 16 << 20;
@@ -35,6 +40,8 @@ pub(super) struct Health {
     silent: u32,
     since: Instant,
     deaf: u32,
+    /// Looks in a row at which bricks did not answer.
+    stuck: u32,
     /// The GETSPECs of the process when it was last notified.
     fetches: Option<u64>,
 }
@@ -42,7 +49,16 @@ pub(super) struct Health {
 impl Health {
     pub(super) fn new(interval: Duration) -> Self {
         let now = Instant::now();
-        Self { next: now + interval, interval, looks: 0, silent: 0, since: now, deaf: 0, fetches: None }
+        Self {
+            next: now + interval,
+            interval,
+            looks: 0,
+            silent: 0,
+            since: now,
+            deaf: 0,
+            stuck: 0,
+            fetches: None,
+        }
     }
 
     /// A new process: nothing is known against it.
@@ -74,6 +90,9 @@ impl Runner {
         match probed {
             Ok(probe) => {
                 (self.health.silent, self.health.deaf, self.health.fetches) = (0, 0, None);
+                self.health.stuck =
+                    if probe.lookup.is_none() { (self.health.stuck * 2).clamp(1, STUCK) } else { 0 };
+                self.health.next += self.context.config.probe_interval * self.health.stuck;
                 self.note(probe, deadline);
             }
             Err(Failed::TimedOut(_)) => {

@@ -22,6 +22,7 @@ use crate::{
         helper::{Brick, Failed, remove_mount_point},
         installed::Installed,
         mountinfo::MountTable,
+        ports,
         process::{Launch, Process, StartError},
         store::{StoredPool, StoredProcess, make_directory},
         volume::{Wanted, ask},
@@ -107,8 +108,15 @@ impl Runner {
                 drop(status);
                 Ok(Live { process, device, given })
             }
-            Err(trouble) => {
+            Err(mut trouble) => {
                 let status = self.volume_status().await;
+                // `.meta` cannot be read while no brick answers: its root is asked for first.
+                if trouble.bricks.is_empty()
+                    && trouble.exit.is_none()
+                    && status != Some(VolumeStatus::Stopped)
+                {
+                    trouble.bricks = ports::reachable(self.volume.cluster(), &given.accepted).await;
+                }
                 let error =
                     trouble.diagnose(&self.volume.stored().name, &given, &read_tail(&log, log_start), status);
                 self.discard(number).await;
