@@ -30,6 +30,8 @@ impl Runner {
             let down = self.status().bricks_down.clone();
             self.note_bricks(down);
             self.give();
+        } else {
+            self.answers(within).await?;
         }
         let known = self.targets.iter().position(|known| known.path == target.path);
         match known {
@@ -45,6 +47,35 @@ impl Runner {
         }
         info!(target: "kadalu", pool = self.id, path = %target.path.display(), subdirectory = target.subdirectory, "mounted");
         Ok(self.mounted(&target.path))
+    }
+
+    /// Whether I/O works on the process that runs.
+    async fn answers(&self, within: Duration) -> Result<(), Error> {
+        let Some(live) = &self.live else { return Ok(()) };
+        let within = within.min(self.context.config.probe_deadline);
+        let silent = || {
+            let sentence =
+                format!("the mount of this volume that is there already does not answer within {within:?}");
+            Error::new(Reason::TimedOut, sentence)
+        };
+        let probe = match self.context.helper.probe(&live.process.mount, false, within).await {
+            Ok(probe) => probe,
+            Err(Failed::TimedOut(_)) => return Err(silent()),
+            Err(failed) => return Err(Error::new(Reason::Other, failed)),
+        };
+        match probe.lookup.map(|answer| answer.result) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(errno)) => {
+                let volume = self.volume.stored().name;
+                let error = std::io::Error::from_raw_os_error(errno);
+                let sentence = format!(
+                    "I/O fails on the mount of {volume} that is there already ({error}): is the volume started, and are \
+                     its bricks up? `gluster volume status {volume}`"
+                );
+                Err(Error::new(Reason::Bricks, sentence))
+            }
+            None => Err(silent()),
+        }
     }
 
     fn mounted(&self, path: &Path) -> Mounted {
