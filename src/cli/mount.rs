@@ -20,6 +20,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use super::{
     Exit, Failure,
     mount_host::{MountHost, absolute},
+    servers::seconds,
 };
 
 /// Mount a volume, or a directory of one, through kadalu mountd
@@ -40,8 +41,8 @@ pub(crate) struct Mount {
     #[arg(long, env = "KADALU_READ_ONLY", value_parser = FalseyValueParser::new())]
     read_only: bool,
     /// Seconds until I/O must work; without it, as long as mountd thinks fit
-    #[arg(long, env = "KADALU_TIMEOUT", value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
-    timeout: Option<u32>,
+    #[arg(long, env = "KADALU_TIMEOUT", value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
     #[command(flatten)]
     host: MountHost,
 }
@@ -80,7 +81,8 @@ impl Mount {
             target: target.to_owned(),
             read_only: self.read_only,
             options: self.options,
-            timeout_seconds: self.timeout.unwrap_or_default(),
+            // Up to a day; a part of a second is one, as 0 is no time given.
+            timeout_seconds: self.timeout.map_or(0, |timeout| timeout.as_secs_f64().ceil() as u32),
         };
         let host = self.host.connect().await?;
         let (progress, lines) = mpsc::unbounded_channel();

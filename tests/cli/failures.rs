@@ -164,7 +164,7 @@ fn command_lines_that_make_no_sense() {
         (&["volfile-get", "g1", "vol", "--tls-cert", "c"], "--tls-ca <FILE>"),
         (&["volfile-server", "--dir", "."], "--listen <ADDR>"),
         (&["volfile-server", "--dir", ".", "--listen", "g1:x"], "not a number from 1 to 65535"),
-        (&["mount"], "unrecognized subcommand 'mount'"),
+        (&["remount"], "unrecognized subcommand 'remount'"),
         (&[], "Usage: kadalu"),
     ] {
         let ran = run(arguments);

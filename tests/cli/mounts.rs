@@ -141,7 +141,7 @@ fn there_is_no_mount_host() {
     std::thread::spawn(move || listener.incoming().for_each(drop));
     let ran = finish(kadalu(&["mounts", "--socket"]).arg(&absent));
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(12), ""));
-    assert!(ran.stderr.contains("is gone or is no mount host"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("is gone, hangs or is no mount host"), "{}", ran.stderr);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn what_makes_no_sense_is_said_before_anybody_is_asked() {
         (&["mount", "g1:/", "/mnt"], "no volume in \"g1:/\""),
         (&["mount", "g 1:/vol", "/mnt"], "g 1"),
         (&["mount", "g1:/vol"], "<TARGET>"),
-        (&["mount", "g1:/vol", ""], "cannot make an empty path absolute"),
+        (&["mount", "g1:/vol", ""], "<TARGET>"),
         (&["mount", "g1:/vol", "/mnt", "--timeout", "0"], "--timeout"),
         (&["umount"], "<TARGET>"),
         (&["mounts", "--replace", "/mnt", "--accept-replaced", "vol"], "cannot be used with"),

@@ -127,7 +127,7 @@ fn unreachable(path: &Path, error: &(dyn StdError + 'static)) -> Error {
         }
         _ => Error::new(
             Reason::NoHost,
-            format_args!("{} is gone or is no mount host ({cause}): see its log", socket(path)),
+            format_args!("{} is gone, hangs or is no mount host ({cause}): see its log", socket(path)),
         ),
     }
 }
