@@ -18,6 +18,7 @@ fn every_flag_has_a_variable() {
         &["bench", "serve"],
         &["bench", "connections"],
         &["bench", "notify"],
+        &["bench", "io"],
         &["completions"],
         &["man"],
     ] {

@@ -18,9 +18,20 @@ macro_rules! story {
     };
 }
 
+mod changes;
 mod failover;
+#[path = "../fakes/mod.rs"]
+mod fakes;
 mod fetch;
 mod labs;
+mod live_changes;
+mod live_failures;
+mod live_heal;
+mod live_many;
+mod live_poison;
+mod live_skew;
+mod live_survive;
+mod mounted;
 mod mounts;
 mod teardown;
 mod tls;
@@ -51,6 +62,13 @@ const STORIES: &[Story] = &[
     tls::STORY,
     versions::STORY,
     mounts::STORY,
+    live_changes::STORY,
+    live_skew::STORY,
+    live_poison::STORY,
+    live_heal::STORY,
+    live_survive::STORY,
+    live_many::STORY,
+    live_failures::STORY,
     tshark::STORY,
     teardown::STORY,
 ];

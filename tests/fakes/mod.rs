@@ -4,8 +4,12 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may")]
 
 use std::{
+    future::poll_fn,
+    io,
     net::SocketAddr,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -24,8 +28,8 @@ use glusterd_client::{
     xdr::{self, Opaque, Text},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, UnixListener},
     sync::{broadcast, watch},
     time::timeout,
 };
@@ -133,8 +137,27 @@ impl Glusterd {
     pub async fn start(answer: impl Into<Answer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        Self::accept(address, answer.into(), move |context| {
+            listener.poll_accept(context).map_ok(|(stream, _)| stream)
+        })
+    }
+
+    /// On a unix socket; its address means nothing.
+    pub fn start_at(path: &Path, answer: impl Into<Answer>) -> Self {
+        let listener = UnixListener::bind(path).unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::accept(address, answer.into(), move |context| {
+            listener.poll_accept(context).map_ok(|(stream, _)| stream)
+        })
+    }
+
+    fn accept<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        address: SocketAddr,
+        answer: Answer,
+        mut next: impl FnMut(&mut Context<'_>) -> Poll<io::Result<S>> + Send + 'static,
+    ) -> Self {
         let script = Script {
-            answer: answer.into(),
+            answer,
             uuid: format!("uuid-{}", address.port()),
             brick_vol_servers: String::new(),
             friends: Some(Vec::new()),
@@ -146,7 +169,7 @@ impl Glusterd {
         let (fetches_in, ended_in) = (Arc::new(fetches_in), Arc::new(ended_in));
         let parts = (script.clone(), orders.clone());
         let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
+            while let Ok(stream) = poll_fn(&mut next).await {
                 let serving = serve(stream, parts.0.clone(), parts.1.subscribe(), fetches_in.clone());
                 let ended = ended_in.clone();
                 tokio::spawn(async move {
@@ -244,8 +267,8 @@ impl Drop for Glusterd {
     }
 }
 
-async fn serve(
-    stream: TcpStream,
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
     script: Arc<Mutex<Script>>,
     mut orders: broadcast::Receiver<Order>,
     fetches: Arc<watch::Sender<usize>>,

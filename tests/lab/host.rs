@@ -42,6 +42,7 @@ impl Signal {
 pub(crate) struct Host {
     name: String,
     address: IpAddr,
+    root: Root,
     dir: PathBuf,
     holder: Child,
     pid: u32,
@@ -56,6 +57,7 @@ impl Host {
         hosts_file: &str,
         options: &LabOptions,
     ) -> Self {
+        let from = root;
         let root = root.folder();
         let dir = lab.join(name);
         for folder in ["lib", "log", "etc", "run/gluster", "mnt/bricks", "mnt/shared", "mnt/volume"] {
@@ -88,7 +90,7 @@ impl Host {
         let said = first_line(&mut holder);
         let pid =
             said.parse().unwrap_or_else(|_| panic!("no process id from the holder of {name}: {said:?}"));
-        Self { name: name.into(), address, dir, holder, pid }
+        Self { name: name.into(), address, root: from, dir, holder, pid }
     }
 
     /// The name, which every host of the lab resolves.
@@ -224,6 +226,11 @@ impl Host {
     /// Where the host's `/mnt` lies on this machine.
     pub(crate) fn mnt(&self) -> PathBuf {
         self.dir.join("mnt")
+    }
+
+    /// Where its programs come from.
+    pub(super) fn root(&self) -> Root {
+        self.root
     }
 
     /// The host's folder on this machine.

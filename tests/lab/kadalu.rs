@@ -3,21 +3,33 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Instant;
 
 use super::host::{Host, Signal};
+use super::root::Root;
 use super::{PATIENCE, eventually};
 
 /// Where every host sees the binary: a place that also an unprivileged user can read.
 const KADALU: &str = "/mnt/shared/kadalu";
 
+/// The same for hosts whose C library is older than this machine's, for which it was built: it brings that one.
+const KADALU_WITH_LIBC: &str = "/mnt/shared/with-libc/kadalu";
+
 /// Puts the built binary into the folder that the hosts share.
-pub(super) fn install(shared: &Path) {
+pub(super) fn install(shared: &Path, roots: impl IntoIterator<Item = Root>) {
     fs::copy(env!("CARGO_BIN_EXE_kadalu"), shared.join("kadalu")).expect("copy the binary under test");
+    if roots.into_iter().any(Root::has_older_libc) {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/with-libc.sh");
+        let status = Command::new("sh")
+            .args([script, env!("CARGO_BIN_EXE_kadalu"), KADALU_WITH_LIBC])
+            .arg(shared)
+            .status();
+        assert!(status.expect("sh runs").success(), "{script}");
+    }
 }
 
 /// How a program ended and what it said.
@@ -56,21 +68,26 @@ impl Output {
 }
 
 impl Host {
+    /// The path at which this host has the binary under test.
+    pub(crate) fn binary(&self) -> &'static str {
+        if self.root().has_older_libc() { KADALU_WITH_LIBC } else { KADALU }
+    }
+
     /// Runs `kadalu` to its end.
     pub(crate) fn kadalu(&self, args: &[&str]) -> Output {
-        self.exec(KADALU, args)
+        self.exec(self.binary(), args)
     }
 
     /// Runs `kadalu` as the user `nobody` to its end.
     pub(crate) fn kadalu_as_nobody(&self, args: &[&str]) -> Output {
-        let mut all = vec!["--reuid=65534", "--regid=65534", "--clear-groups", "--", KADALU];
+        let mut all = vec!["--reuid=65534", "--regid=65534", "--clear-groups", "--", self.binary()];
         all.extend(args);
         self.exec("setpriv", &all)
     }
 
     /// Starts `kadalu`.
     pub(crate) fn spawn_kadalu(&self, args: &[&str]) -> Running {
-        self.spawn(KADALU, args)
+        self.spawn(self.binary(), args)
     }
 
     /// Starts a program, of which the lines of its standard output are then read as they come.
@@ -147,10 +164,7 @@ impl Running {
         let nsenter = self.child.id();
         let children = format!("/proc/{nsenter}/task/{nsenter}/children");
         let inner = fs::read_to_string(children).expect("the processes of nsenter");
-        let status = std::process::Command::new("kill")
-            .args(["-s", signal.name()])
-            .args(inner.split_whitespace())
-            .status();
+        let status = Command::new("kill").args(["-s", signal.name()]).args(inner.split_whitespace()).status();
         assert!(status.expect("kill runs").success(), "no such process: {}", self.what);
     }
 

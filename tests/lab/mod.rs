@@ -89,8 +89,8 @@ impl Lab {
         if let Some(kind) = options.tls {
             kind.make(&dir.certificates(), &names);
         }
-        kadalu::install(&dir.shared());
         let roots = options.servers.iter().chain(&options.clients);
+        kadalu::install(&dir.shared(), roots.clone().copied());
         let mut hosts: Vec<Host> = names
             .iter()
             .zip(addresses)

@@ -7,13 +7,14 @@ use std::sync::OnceLock;
 use super::root::Root;
 
 /// A program that proves each Debian package is there.
-const PACKAGES: [(&str, &str); 7] = [
+const PACKAGES: [(&str, &str); 8] = [
     ("glusterfs-server", "/usr/sbin/glusterd"),
     ("glusterfs-client", "/usr/sbin/glusterfs"),
     ("iproute2", "/sbin/ip"),
     ("tshark", "/usr/bin/tshark"),
     ("mmdebstrap", "/usr/bin/mmdebstrap"),
     ("openssl", "/usr/bin/openssl"),
+    ("patchelf", "/usr/bin/patchelf"),
     ("util-linux", "/usr/bin/nsenter"),
 ];
 

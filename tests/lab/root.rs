@@ -30,6 +30,11 @@ impl Root {
         }
     }
 
+    /// Whether a program that was built on this machine may need a newer C library than there is.
+    pub(super) fn has_older_libc(self) -> bool {
+        self == Self::Bullseye
+    }
+
     /// The folder in the cache, made at the first call (half a minute and 300 MB each).
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 mod child;
 mod connections;
 mod fetch;
+mod io;
 mod notify;
 mod raw;
 mod serve;
@@ -25,6 +26,9 @@ enum What {
     Serve(serve::ServeBench),
     Connections(connections::ConnectionsBench),
     Notify(notify::NotifyBench),
+    Io(io::IoBench),
+    #[command(hide = true)]
+    MappedReader(io::MappedReader),
 }
 
 /// A number of things to do: none would measure nothing.
@@ -42,6 +46,8 @@ impl Bench {
             What::Serve(bench) => bench.run().await,
             What::Connections(bench) => bench.run().await,
             What::Notify(bench) => bench.run().await,
+            What::Io(bench) => bench.run().await,
+            What::MappedReader(reader) => reader.run(),
         }
     }
 }

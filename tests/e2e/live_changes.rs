@@ -1,0 +1,175 @@
+//! A mount under load through everything that admins and accidents do to a volume: nothing fails, nothing is lost.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::changes::{self, Volume};
+use crate::lab::{Host, Kind, Lab, Running, Signal, eventually, require_fuse};
+use crate::labs::Labs;
+use crate::mounted::{Load, MountHost};
+
+story! { needs require_fuse; thirty_changes, accidents }
+
+/// The random choices: printed, and repeated with `KADALU_SEED`.
+fn random(what: &str) -> fastrand::Rng {
+    let seed = std::env::var("KADALU_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(|| fastrand::u64(..));
+    eprintln!("{what}: KADALU_SEED={seed}");
+    fastrand::Rng::with_seed(seed)
+}
+
+fn thirty_changes(labs: &Labs) {
+    let lab = labs.breakable();
+    let (name, client) = ("live-changes", lab.client());
+    let mut random = random(name);
+    let mut volume = Volume::start(lab.host(0), lab.servers().iter().collect(), name);
+    let host = MountHost::start(client, name);
+    let target = host.mount(&format!("{}:/{name}", lab.server_list()), "all", &[]);
+    host.wait_active(lab.host(0), name);
+    let load = Load::start(client, &target, &[]);
+    for (n, change) in (1..).zip(changes::random(&mut random, 30)) {
+        eprintln!("{name} {n}: {change}");
+        volume.apply(change, &mut random);
+        host.wait_active(lab.host(0), name);
+    }
+    // Every brick once more, by its copies: what was healed last is read too.
+    volume.wait_healed();
+    load.unharmed(name);
+}
+
+fn accidents(labs: &Labs) {
+    let lab = labs.breakable();
+    let (name, client) = ("live-accidents", lab.client());
+    let mut random = random(name);
+    lab.start_volume(name, Kind::Replica3);
+    let source = format!("{}:/{name}", lab.server_list());
+    let mut host = MountHost::start(client, name);
+    let target = host.mount(&source, "all", &[]);
+    let load = Load::start(client, &target, &[]);
+    host.wait_active(lab.host(0), name);
+
+    for server in lab.servers() {
+        server.kill_glusterd(Signal::Kill);
+        sleep(Duration::from_millis(random.u64(..1500)));
+        let other =
+            lab.servers().iter().find(|other| other.name() != server.name()).expect("there are three");
+        toggle(other, name, "performance.read-ahead");
+        host.wait_active(other, name);
+        server.start_glusterd();
+        lab.wait_for_peers();
+        host.wait_active(server, name);
+    }
+    let second = without_glusterds(&lab, &host, name, &source);
+    for _ in 0..4 {
+        sleep(Duration::from_millis(random.u64(..1000)));
+        host.end(Signal::Kill);
+        toggle(lab.host(1), name, "performance.io-cache");
+        sleep(Duration::from_millis(random.u64(..1000)));
+        host.restart();
+        host.wait_active(lab.host(1), name);
+    }
+    for script in [
+        // Of a version of mountd that is not this one.
+        r#"sed -i "s/\"version\": *[0-9]*/\"version\":4000000000/" "$1""#,
+        r#"printf garbage >"$1""#,
+        r#": >"$1""#,
+    ] {
+        host.end(Signal::Kill);
+        host.each_state_file(script);
+        host.restart();
+        toggle(lab.host(0), name, "performance.io-cache");
+        host.wait_active(lab.host(0), name);
+        host.wait_whole(&[&target]);
+    }
+    // A partition, shorter than the ping timeout: I/O waits, and goes on.
+    lab.network().drop_packets(client, true);
+    sleep(Duration::from_secs(5));
+    lab.network().drop_packets(client, false);
+    toggle(lab.host(2), name, "performance.io-cache");
+    host.wait_active(lab.host(2), name);
+
+    load.unharmed(name);
+    second.unharmed("live-accidents, mounted without a glusterd");
+}
+
+/// All glusterds are down for twenty seconds; a mount is made meanwhile. When the client reaches them again the volume
+/// has changed, and a brick has another port. Gives back the load on the new mount.
+fn without_glusterds(lab: &Lab, host: &MountHost, name: &str, source: &str) -> Load {
+    let client = lab.client();
+    for server in lab.servers() {
+        server.kill_glusterd(Signal::Kill);
+    }
+    client.shell(&format!("mkdir {}/sub", host.target("all")));
+    let bind = host.mount(&format!("{source}/sub"), "bind", &[]);
+    let other = host.mount(source, "other", &["-o", "log-level=WARNING"]);
+    assert_ne!(host.pid(&other), host.pid(&bind), "other options are another process");
+    assert_eq!(host.pool(&other)["offline"], true, "{}", host.list());
+    client.shell(&format!("echo 1 >{bind}/file; cat {other}/sub/file >/dev/null"));
+    let load = Load::start(client, &other, &["--rate", "100"]);
+    sleep(Duration::from_secs(20));
+
+    // They return and the client does not see it yet: bricks are reached, glusterds are not.
+    let rule = "ipproto tcp dport 24007 prohibit";
+    client.shell(&format!("ip rule add {rule}"));
+    for server in lab.servers() {
+        server.start_glusterd();
+    }
+    lab.wait_for_peers();
+    let _listener = move_brick(lab.host(1), name);
+    toggle(lab.host(0), name, "performance.readdir-ahead");
+    client.shell(&format!("ip rule del {rule}"));
+    host.wait_active(lab.host(0), name);
+    eventually("the pool is the cluster's own again", || {
+        (host.pool(&other)["offline"] == false).then_some(())
+    });
+    eventually("every brick is connected, that on a new port too", || {
+        let volume = host.volume(name);
+        let pools = volume["pools"].as_array().expect("a list of pools").iter();
+        pools
+            .map(|pool| pool["bricks_down"].as_array().map_or(0, Vec::len))
+            .all(|down| down == 0)
+            .then_some(())
+    });
+    crate::mounted::wait_healed(lab.host(0), name);
+    load
+}
+
+/// Kills the server's brick and has it started again on another port: its own is taken, for as long as what is given
+/// back lives.
+fn move_brick(server: &Host, name: &str) -> Running {
+    let (pid, port) = brick(server, name).expect("a brick that runs");
+    server.shell(&format!("kill -9 {pid}"));
+    let listen = format!("{}:{port}", server.address());
+    let dir = "/mnt/bricks";
+    let listener = server.spawn_kadalu(&["volfile-server", "--listen", &listen, "--dir", dir]);
+    eventually("the old port is taken", || {
+        (server.exec("sh", &["-c", &format!("ss -Hltn sport = :{port} | grep -q .")]).status == Some(0))
+            .then_some(())
+    });
+    server.gluster(&["volume", "start", name, "force"]);
+    eventually("the brick runs on another port", || brick(server, name).filter(|(_, now)| *now != port));
+    listener
+}
+
+/// The process id and the port of the server's brick; none while it does not run.
+fn brick(server: &Host, name: &str) -> Option<(u32, u16)> {
+    let status = server.try_gluster(&["volume", "status", name, "--xml"]).ok()?;
+    let tag = |text: &str, tag: &str| -> Option<String> {
+        let (_, rest) = text.split_once(&format!("<{tag}>"))?;
+        Some(rest.split_once('<')?.0.to_owned())
+    };
+    let node = status.split("<node>").find(|node| {
+        tag(node, "hostname").as_deref() == Some(server.name())
+            && tag(node, "path").is_some_and(|path| path.starts_with('/'))
+    })?;
+    Some((tag(node, "pid")?.parse().ok().filter(|pid| *pid > 0)?, tag(node, "port")?.parse().ok()?))
+}
+
+/// Has a translator the other way than it is.
+fn toggle(admin: &Host, name: &str, translator: &str) {
+    let now = admin.gluster(&["volume", "get", name, translator]);
+    let on = now.lines().last().is_some_and(|line| line.contains(" on"));
+    admin.gluster(&["volume", "set", name, translator, if on { "off" } else { "on" }]);
+}
