@@ -101,11 +101,11 @@ impl Host {
     /// Takes over what an earlier run has left, and serves volfiles to its processes.
     ///
     /// # Errors
-    /// [`Reason::Machine`] where glusterfs is not installed, or another mount host has the state directory.
+    /// [`Reason::Machine`] where another mount host has the state directory.
     pub async fn start(config: Config) -> Result<Self, Error> {
         let store = Arc::new(Store::open(&config.state_dir)?);
         let lock = store.lock()?;
-        let glusterfs = Arc::new(Glusterfs::find(&config.glusterfs).await?);
+        let glusterfs = Arc::new(Glusterfs::find(&config.glusterfs).await);
         let server = Server::new(Limits::default());
         let socket = ServerAddress::Unix(store.socket());
         let helper = config.helper.clone();
@@ -178,7 +178,7 @@ impl Host {
 
     fn cluster(&self, servers: Vec<ServerAddress>) -> Cluster {
         let context = &self.0.context;
-        let op_versions = context.glusterfs.current().op_versions();
+        let op_versions = context.glusterfs.op_versions();
         let fetch = FETCH.min(context.config.client.fetch);
         Cluster::new(servers, client::Options { op_versions, fetch, ..context.config.client.clone() })
     }
@@ -226,6 +226,7 @@ impl Host {
             read_only: request.read_only || options.read_only(),
         };
         check_fuse()?;
+        self.0.context.glusterfs.look().await?;
         let within = match request.timeout_seconds {
             0 => self.0.context.config.mount_timeout,
             seconds => Duration::from_secs(seconds.into()),
@@ -308,7 +309,7 @@ impl Host {
         let cluster = self.cluster(source.servers.clone());
         match cluster.fetch(&source.volume).await {
             Ok(fetched) => self.found(source, cluster, fetched).await,
-            Err(error) if error.kind() == Kind::Unreachable => self.from_disk(source, cluster, &error),
+            Err(error) if error.kind() == Kind::Unreachable => self.recall(source, cluster, &error),
             Err(error) => Err(no_volfile(&error)),
         }
     }
@@ -332,14 +333,14 @@ impl Host {
             volume.cluster().learn(cluster.servers());
             return Ok(volume);
         }
-        let installed = self.0.context.glusterfs.current();
+        let glusterfs = &self.0.context.glusterfs;
         let mut faults = volfile::faults(&fetched.text);
-        faults.extend(installed.unknown(&fetched.text));
+        faults.extend(glusterfs.unknown(&fetched.text));
         if !faults.is_empty() {
             let sentence = format!(
                 "{}: the volfile of {name} is not one that glusterfs {} may load: {}",
                 fetched.server,
-                installed.version(),
+                glusterfs.version(),
                 faults.join("; ")
             );
             return Err(Error::new(Reason::InvalidVolfile, sentence));
@@ -356,7 +357,7 @@ impl Host {
     }
 
     /// All glusterds are down: what was last known of the volume.
-    fn from_disk(&self, source: &Source, cluster: Cluster, error: &NoVolfile) -> Result<Arc<Volume>, Error> {
+    fn recall(&self, source: &Source, cluster: Cluster, error: &NoVolfile) -> Result<Arc<Volume>, Error> {
         let store = &self.0.context.store;
         let asked: Vec<_> = source.servers.iter().map(ToString::to_string).collect();
         let known = store.volumes().into_iter().find(|known| {
@@ -395,7 +396,7 @@ impl Host {
             stored.name == volume || stored.key == volume
         });
         let sentence = || format!("no mount of a volume {volume:?} here");
-        found.ok_or_else(|| Error::new(Reason::NotMounted, sentence()))?.accept_replaced().await
+        found.ok_or_else(|| Error::new(Reason::NoSuchVolume, sentence()))?.accept_replaced().await
     }
 
     /// What is mounted and how it is.
@@ -420,7 +421,7 @@ impl Host {
         }
         ListReply {
             volumes,
-            glusterfs_version: self.0.context.glusterfs.current().version().to_string(),
+            glusterfs_version: self.0.context.glusterfs.version(),
             rss_bytes: process::memory(std::process::id().cast_signed()),
         }
     }
@@ -442,7 +443,7 @@ fn source(request: &MountRequest) -> Result<Source, Error> {
 }
 
 fn not_mounted(target: &Path) -> Error {
-    let sentence = format!("{} is not mounted by this mount host", target.display());
+    let sentence = format!("{} is not mounted by this host", target.display());
     Error::new(Reason::NotMounted, sentence)
 }
 

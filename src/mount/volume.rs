@@ -334,7 +334,7 @@ impl Follower {
 
     /// Whether mounts may be given a volfile: what the watch cannot know.
     async fn judge(&mut self, generation: Arc<Generation>) {
-        let unknown = self.glusterfs.current().unknown(&generation.text);
+        let unknown = self.glusterfs.unknown(&generation.text);
         if !unknown.is_empty() {
             return self.reject(&generation.server, generation.digest.clone(), unknown, None);
         }

@@ -113,7 +113,7 @@ impl Runner {
     /// Unmounts a target.
     pub(super) async fn unmount(&mut self, path: &Path, lazy: bool) -> Result<(), Error> {
         if !self.targets.iter().any(|target| target.path == path) {
-            let sentence = format!("{} is not mounted by this mount host", path.display());
+            let sentence = format!("{} is not mounted by this host", path.display());
             return Err(Error::new(Reason::NotMounted, sentence));
         }
         self.context.helper.unmount(path, lazy, HELPER).await.map_err(|failed| {
