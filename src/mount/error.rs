@@ -25,7 +25,7 @@ pub enum Reason {
     Stopped = 7,
     /// Bricks cannot be reached, or too few of them.
     Bricks = 8,
-    /// The directory is not in the volume.
+    /// The directory is not in the volume, or the target is not there.
     NoSuchDirectory = 9,
     /// Something else is mounted at the target.
     TargetInUse = 10,

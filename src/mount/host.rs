@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     fs::File,
-    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
@@ -101,7 +100,7 @@ impl Host {
     /// Takes over what an earlier run has left, and serves volfiles to its processes.
     ///
     /// # Errors
-    /// [`Reason::Machine`] where another mount host has the state directory.
+    /// [`Reason::Other`] where another mount host has the state directory.
     pub async fn start(config: Config) -> Result<Self, Error> {
         let store = Arc::new(Store::open(&config.state_dir)?);
         let lock = store.lock()?;
@@ -271,8 +270,8 @@ impl Host {
                     }
                     None if path.is_dir() => Ok(()),
                     None => {
-                        let sentence = format!("target {}: not a directory", path.display());
-                        Err(Error::new(Reason::Invalid, sentence))
+                        let sentence = format!("target {}: no such directory; make it first", path.display());
+                        Err(Error::new(Reason::NoSuchDirectory, sentence))
                     }
                 }
             }
@@ -322,8 +321,13 @@ impl Host {
     ) -> Result<Arc<Volume>, Error> {
         let name = &source.volume;
         let info = ask(&fetched.server, &cluster, name).await;
-        if info.as_ref().is_some_and(|info| info.status == VolumeStatus::Stopped) {
-            let sentence = format!("volume {name} is stopped: start it with `gluster volume start {name}`");
+        let why = match info.as_ref().map(|info| info.status) {
+            Some(VolumeStatus::Created) => Some("was never started"),
+            Some(VolumeStatus::Stopped) => Some("is stopped"),
+            _ => None,
+        };
+        if let Some(why) = why {
+            let sentence = format!("volume {name} {why}: start it with `gluster volume start {name}`");
             return Err(Error::new(Reason::Stopped, sentence));
         }
         let id = info.and_then(|info| info.id);
@@ -473,10 +477,7 @@ async fn resolved(path: impl AsRef<Path>) -> Result<PathBuf, Error> {
     match tokio::time::timeout(LOOK, canonical).await {
         Ok(Ok(Ok(canonical))) if canonical == Path::new("/") => Err(invalid("it is the root directory")),
         Ok(Ok(Ok(canonical))) => Ok(canonical),
-        Ok(Ok(Err(error))) if error.kind() == io::ErrorKind::NotFound => {
-            Err(invalid("there is no such directory; make it first"))
-        }
-        // A dead mount, most likely ours: as it was given, without doubled and trailing slashes.
+        // Not there, or a dead mount, most likely ours: as it was given, without doubled and trailing slashes.
         _ => Ok(path.components().collect()),
     }
 }

@@ -109,8 +109,11 @@ impl Store {
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => {
-                let sentence = format!("another mount host runs on {}", self.dir.display());
-                Err(Error::new(Reason::Machine, sentence))
+                let sentence = format!(
+                    "another mount host runs on {}: use that one, stop it, or give another state directory and socket",
+                    self.dir.display()
+                );
+                Err(Error::new(Reason::Other, sentence))
             }
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }

@@ -97,7 +97,7 @@ fn two_do_not_share_a_state_directory_or_a_socket() {
     other(&free, &state(&mountd.directory)).fails(
         1,
         &format!(
-            "kadalu: another mountd runs on {}: use that one, stop it, or give another --state-dir and --socket\n",
+            "kadalu: another mount host runs on {}: use that one, stop it, or give another state directory and socket\n",
             state(&mountd.directory).display()
         ),
     );
@@ -147,8 +147,11 @@ fn there_is_no_mount_host() {
 #[test]
 fn what_makes_no_sense_is_said_before_anybody_is_asked() {
     for (arguments, words) in [
-        (&["mount", "g1", "/mnt"][..], "no volume in \"g1\": say SERVERS:/VOLUME, or SERVERS:/VOLUME/DIR"),
-        (&["mount", "g1:/", "/mnt"], "no volume in \"g1:/\""),
+        (
+            &["mount", "g1", "/mnt"][..],
+            "no volume in \"g1\": write SERVERS:/VOLUME or SERVERS:/VOLUME/DIRECTORY",
+        ),
+        (&["mount", "g1:/", "/mnt"], "the volume's name is empty"),
         (&["mount", "g 1:/vol", "/mnt"], "g 1"),
         (&["mount", "g1:/vol"], "<TARGET>"),
         (&["mount", "g1:/vol", ""], "<TARGET>"),

@@ -1,6 +1,6 @@
 //! What a mount that cannot be says, and that it leaves nothing behind.
 
-use crate::lab::{Host, Kind, Lab, eventually, require_fuse};
+use crate::lab::{Host, Kind, Lab, Signal, eventually, require_fuse};
 use crate::labs::Labs;
 use crate::mounted::MountHost;
 
@@ -56,7 +56,7 @@ fn volume_stopped(labs: &Labs) {
         &source(lab, "never-started"),
         &[],
         NOT_SERVING,
-        &["never-started", "not started"],
+        &["volume never-started was never started", "gluster volume start never-started"],
     );
 }
 
@@ -149,9 +149,17 @@ fn no_glusterfs(labs: &Labs) {
     let mut args = vec!["mountd", "--glusterfs", "/nonexistent", "--state-dir", "/mnt/live/none/state"];
     args.extend(["--socket", "/mnt/live/none/sock"]);
     lab.client().shell("mkdir -p /mnt/live/none");
-    // Where there is none it says so at its start, and ends.
-    let said = lab.client().kadalu(&args).expect(MACHINE).says(&["/nonexistent"]);
+    // It starts all the same: what is mounted can be followed.
+    let mut mountd = lab.client().spawn_kadalu(&args);
+    let mount = ["mount", "--socket", "/mnt/live/none/sock", &source(lab, "no-glusterfs"), "/mnt/volume"];
+    let said = eventually("mountd answers", || {
+        let said = lab.client().kadalu(&mount);
+        (said.status != Some(NO_HOST)).then_some(said)
+    });
+    let said = said.expect(MACHINE).says(&["/nonexistent", "install glusterfs-client"]);
     eprintln!("exit {MACHINE}: {}", said.stderr.trim_end());
+    mountd.signal(Signal::Term);
+    mountd.wait();
 }
 
 fn no_mount_host(labs: &Labs) {

@@ -72,9 +72,9 @@ impl Runner {
         match &self.live {
             Some(live) => {
                 let (pid, device) = (live.process.pid, live.device);
-                info!(target: "kadalu", pool = self.id, pid, targets = self.targets.len(), "adopted");
                 self.find_targets(table, device);
                 self.forget_unmounted();
+                info!(target: "kadalu", pool = self.id, pid, targets = self.targets.len(), "adopted");
                 self.set_state("healthy");
                 let digest = live_digest(&self.live);
                 self.status().digest_active = digest;

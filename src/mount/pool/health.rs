@@ -8,7 +8,10 @@ use tracing::warn;
 
 use super::{Runner, follow};
 use crate::{
-    mount::helper::{Failed, Probe},
+    mount::{
+        helper::{Failed, Probe},
+        mountinfo::MountTable,
+    },
     transport::PeerInfo,
 };
 
@@ -73,6 +76,15 @@ impl Runner {
         self.forget_unmounted();
         self.rotate_log();
         let Some(live) = &self.live else { return };
+        let gone = MountTable::read().is_ok_and(|table| table.top_at(&live.process.mount).is_none());
+        if gone {
+            // The targets go on; it is we who cannot look at it any more.
+            self.health.next = Instant::now() + self.context.config.probe_interval;
+            if let Err(error) = self.replace("its FUSE mount was unmounted by somebody else").await {
+                self.error(&format!("its FUSE mount was unmounted by somebody else, and a new one could not take its place: {error}"));
+            }
+            return;
+        }
         self.health.looks = self.health.looks.wrapping_add(1);
         let troubled = {
             let status = self.status();

@@ -223,7 +223,10 @@ impl Runner {
                     if let Some(Ok(graph)) = &probe.graph {
                         trouble.bricks.clone_from(&graph.bricks);
                     }
-                    if probe.works() {
+                    // Where the mount has vanished, it is the directory below that answers.
+                    let mounted =
+                        MountTable::read().is_ok_and(|table| table.top_at(&process.mount).is_some());
+                    if probe.works() && mounted {
                         return Ok(super::follow::bricks_down(given, &trouble.bricks));
                     }
                     trouble.lookup = probe.lookup.and_then(|answer| answer.result.err());

@@ -107,7 +107,7 @@ impl Runner {
             replaces: old,
         };
         let bound = self.context.helper.bind(&bind, HELPER).await;
-        bound.map_err(|failed| bind_error(&failed, target))
+        bound.map_err(|failed| bind_error(&failed, target, &self.volume.stored().name))
     }
 
     /// Unmounts a target.
@@ -132,13 +132,13 @@ impl Runner {
     }
 }
 
-fn bind_error(failed: &Failed, target: &StoredTarget) -> Error {
+fn bind_error(failed: &Failed, target: &StoredTarget, volume: &str) -> Error {
     let path = target.path.display();
     match failed.errno().map(Errno::from_raw_os_error) {
         // The target itself was looked at before.
         Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) if !target.subdirectory.is_empty() => {
             let sentence = format!(
-                "there is no directory {:?} in the volume (links in it are not followed)",
+                "there is no directory {:?} in the volume {volume} (links in it are not followed)",
                 target.subdirectory
             );
             Error::new(Reason::NoSuchDirectory, sentence)
