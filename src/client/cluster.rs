@@ -211,12 +211,23 @@ impl Cluster {
     /// change; another volume has its own connection, because glusterd guards admins' changes by the last volume that a
     /// connection asked for (facts §6.6).
     pub fn watch(&self, key: &str) -> Watch {
+        self.follow(key, None)
+    }
+
+    /// The same for who has a volfile of the volume already, in live mounts for instance: one that differs is a change, and is
+    /// believed like any other that was made while there was no connection. Where nothing differs, the first event is
+    /// [`Event::Unchanged`](super::Event::Unchanged) with a generation 0, which holds `known`.
+    pub fn watch_since(&self, key: &str, known: Bytes) -> Watch {
+        self.follow(key, Some(known))
+    }
+
+    fn follow(&self, key: &str, known: Option<Bytes>) -> Watch {
         let mut watches = lock(&self.0.watches);
         watches.retain(|_, shared| shared.strong_count() > 0);
         if let Some(shared) = watches.get(key).and_then(Weak::upgrade) {
             return Watch::join(shared);
         }
-        let watch = Watch::start(self.clone(), key);
+        let watch = Watch::start(self.clone(), key, known);
         watches.insert(key.to_owned(), Arc::downgrade(watch.shared()));
         watch
     }

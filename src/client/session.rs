@@ -1,5 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
@@ -52,7 +53,7 @@ enum Why {
 /// restarted had on its disk (facts §6.5).
 #[derive(Debug)]
 struct Suspect {
-    text: bytes::Bytes,
+    text: Bytes,
     /// When the server has had the time to learn better.
     look_at: Instant,
 }
@@ -82,8 +83,10 @@ async fn in_contact(client: &Client) -> bool {
 }
 
 impl Session {
-    pub(super) fn new(cluster: Cluster, key: &str, topic: Arc<Topic>) -> Self {
-        Self { cluster, key: key.to_owned(), topic, good: None, rejected: None, gone: false }
+    pub(super) fn new(cluster: Cluster, key: &str, topic: Arc<Topic>, known: Option<Bytes>) -> Self {
+        let good = known.zip(cluster.servers().into_iter().next());
+        let good = good.map(|(text, server)| Arc::new(Generation::new(0, &text, server)));
+        Self { cluster, key: key.to_owned(), topic, good, rejected: None, gone: false }
     }
 
     /// For ever: a connection, until it ends; then the next server.

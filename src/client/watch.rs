@@ -15,7 +15,7 @@ const LAG: usize = 32;
 
 /// A volfile that was accepted: valid, and different from the one before in more than its bytes.
 pub struct Generation {
-    /// Counts from 1 in this process.
+    /// Counts from 1 in this process; 0 for one that was known before.
     pub number: u64,
     /// The volfile, byte for byte.
     pub text: Bytes,
@@ -142,12 +142,12 @@ impl Topic {
 }
 
 impl Watch {
-    pub(super) fn start(cluster: Cluster, key: &str) -> Self {
+    pub(super) fn start(cluster: Cluster, key: &str, known: Option<Bytes>) -> Self {
         let (events, _) = broadcast::channel(LAG);
         let topic = Arc::new(Topic { now: Mutex::default(), events });
         let stop = CancellationToken::new();
         let watch = Self::join(Arc::new(Shared { topic: topic.clone(), _stop: stop.clone().drop_guard() }));
-        let session = Session::new(cluster, key, topic);
+        let session = Session::new(cluster, key, topic, known);
         tokio::spawn(async move { stop.run_until_cancelled(session.run()).await });
         watch
     }

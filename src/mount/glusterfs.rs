@@ -2,12 +2,16 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use tracing::warn;
 
-use super::{Error, installed::Installed};
+use super::{
+    Error,
+    installed::{Installed, Version},
+    lock::lock,
+};
 use crate::glusterd::OpVersions;
 
 /// The installed glusterfs, as it was when it was last looked at; none where it was not there.
@@ -32,12 +36,14 @@ impl Glusterfs {
     }
 
     pub(super) fn current(&self) -> Option<Arc<Installed>> {
-        self.installed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.installed).clone()
     }
 
-    /// What is announced with GETSPEC: what the glusterfs that loads the volfile can do.
-    pub(super) fn op_versions(&self) -> OpVersions {
-        self.current().map_or(OpVersions::ANY, |installed| installed.op_versions())
+    /// What is announced with GETSPEC: what the glusterfs that loads the volfile can do, the installed one and those of older
+    /// versions that still run.
+    pub(super) fn op_versions(&self, running: impl Iterator<Item = Version>) -> OpVersions {
+        let installed = self.current().map(|installed| installed.version());
+        running.chain(installed).min().and_then(Version::op_versions).unwrap_or(OpVersions::ANY)
     }
 
     /// Such as `10.3`.
@@ -53,7 +59,7 @@ impl Glusterfs {
     /// Looks again: what is started next is what is installed now.
     pub(super) async fn look(&self) -> Result<Arc<Installed>, Error> {
         let installed = Arc::new(Installed::find(&self.program).await?);
-        *self.installed.lock().unwrap_or_else(PoisonError::into_inner) = Some(installed.clone());
+        *lock(&self.installed) = Some(installed.clone());
         Ok(installed)
     }
 }

@@ -4,7 +4,10 @@ use std::{
     collections::HashMap,
     fs::File,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -18,7 +21,8 @@ use super::{
     generated::{ListReply, MountRequest, Mounted},
     glusterfs::Glusterfs,
     helper::Helper,
-    installed::check_fuse,
+    installed::{Version, check_fuse},
+    lock::lock,
     mountinfo::MountTable,
     options::MountOptions,
     pool::{Context, Pool, adopt},
@@ -88,12 +92,9 @@ struct Inner {
     pools: Mutex<HashMap<String, Pool>>,
     /// By volume name: two mounts of one volume must find the same.
     finding: Mutex<HashMap<String, Arc<AsyncMutex<()>>>>,
+    stopping: AtomicBool,
     _serving: DropGuard,
     _lock: File,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Host {
@@ -115,11 +116,12 @@ impl Host {
             volumes: Mutex::default(),
             pools: Mutex::default(),
             finding: Mutex::default(),
+            stopping: AtomicBool::new(false),
             _serving: stop.clone().drop_guard(),
             _lock: lock,
         }));
         // Before anybody can connect: a process that found its volfile gone would have nothing to fall back on.
-        host.adopt()?;
+        host.adopt().await?;
         let listener = Listener::bind(&socket)
             .await
             .map_err(|error| Error::other(format_args!("cannot listen on {socket}"), error))?;
@@ -127,7 +129,7 @@ impl Host {
         Ok(host)
     }
 
-    fn adopt(&self) -> Result<(), Error> {
+    async fn adopt(&self) -> Result<(), Error> {
         let Context { store, .. } = &*self.0.context;
         let table = MountTable::read().map_err(|error| Error::other("cannot read mountinfo", error))?;
         let mut pools = store.pools();
@@ -137,7 +139,7 @@ impl Host {
             let Some(id) = id.filter(|id| pools.iter().all(|pool| pool.id != *id)) else { continue };
             let told = process::serving(&entry.mount_point).into_iter().find_map(process::told);
             match told.and_then(|told| serde_json::from_str::<StoredPool>(&told).ok()) {
-                Some(pool) if pool.id == id => {
+                Some(pool) if pool.id == id && pool.is_sound() => {
                     info!(target: "kadalu", pool = id, "state is made anew from its process");
                     // Which of its processes is the current one is seen from the targets.
                     pools.push(StoredPool { process: None, ..pool });
@@ -151,9 +153,15 @@ impl Host {
         for stored in pools {
             let id = stored.id.clone();
             let known = volumes.iter().find(|volume| volume.key == stored.volume.key);
-            let pool = self.adopt_volume(known.unwrap_or(&stored.volume)).and_then(|volume| {
-                adopt(self.0.context.clone(), volume, stored.clone(), &table, self.forget(id.clone()))
-            });
+            let running =
+                stored.process.iter().chain(&stored.draining).filter_map(|p| p.version.parse().ok());
+            let pool = match self.adopt_volume(known.unwrap_or(&stored.volume), running) {
+                Ok(volume) => {
+                    let ended = self.forget(id.clone());
+                    adopt(self.0.context.clone(), volume, stored.clone(), &table, ended).await
+                }
+                Err(error) => Err(error),
+            };
             match pool {
                 Ok(pool) => _ = lock(&self.0.pools).insert(id, pool),
                 Err(error) => {
@@ -164,7 +172,12 @@ impl Host {
         Ok(())
     }
 
-    fn adopt_volume(&self, stored: &StoredVolume) -> Result<Arc<Volume>, Error> {
+    /// `running`: the versions of the processes that have it.
+    fn adopt_volume(
+        &self,
+        stored: &StoredVolume,
+        running: impl Iterator<Item = Version>,
+    ) -> Result<Arc<Volume>, Error> {
         if let Some(volume) = self.volume(|volume| volume.stored().key == stored.key) {
             return Ok(volume);
         }
@@ -172,12 +185,12 @@ impl Host {
             .map_err(|error| Error::other(format_args!("servers of {}", stored.key), error))?;
         let text = self.0.context.store.volfile(&stored.key);
         let accepted = text.and_then(|text| Accepted::new(text.into(), stored.id.clone()));
-        Ok(self.follow(self.cluster(servers), stored.clone(), accepted))
+        Ok(self.follow(self.cluster(servers, running), stored.clone(), accepted))
     }
 
-    fn cluster(&self, servers: Vec<ServerAddress>) -> Cluster {
+    fn cluster(&self, servers: Vec<ServerAddress>, running: impl Iterator<Item = Version>) -> Cluster {
         let context = &self.0.context;
-        let op_versions = context.glusterfs.op_versions();
+        let op_versions = context.glusterfs.op_versions(running);
         let fetch = FETCH.min(context.config.client.fetch);
         Cluster::new(servers, client::Options { op_versions, fetch, ..context.config.client.clone() })
     }
@@ -219,8 +232,9 @@ impl Host {
         let mut source = source(&request)?;
         let options = MountOptions::parse(&request.options)?;
         source.servers.extend(options.servers().iter().cloned());
+        let (path, is_directory) = resolved(&request.target).await?;
         let target = StoredTarget {
-            path: resolved(&request.target).await?,
+            path,
             subdirectory: source.subdirectory.clone(),
             read_only: request.read_only || options.read_only(),
         };
@@ -232,9 +246,13 @@ impl Host {
         };
         loop {
             let volume = self.find(&source, &progress).await?;
-            let pool = self.pool(&volume, &options);
-            let other = self.pool_of(&target.path).is_some_and(|known| known.status().id != pool.status().id);
-            self.check_target(&target, other)?;
+            let id = pool_id(&volume, &options);
+            let other = self.pool_of(&target.path).is_some_and(|known| known.status().id != id);
+            self.check_target(&target, other, is_directory)?;
+            if self.0.stopping.load(Ordering::Relaxed) {
+                return Err(Error::new(Reason::Other, "the mount host is being stopped"));
+            }
+            let pool = self.pool(id, &volume, &options);
             // One that ends while it is asked makes room for another.
             if let Ok(mounted) = pool.mount(target.clone(), within, progress.clone()).await {
                 return mounted;
@@ -243,7 +261,7 @@ impl Host {
     }
 
     /// Whether something else is mounted there.
-    fn check_target(&self, target: &StoredTarget, other: bool) -> Result<(), Error> {
+    fn check_target(&self, target: &StoredTarget, other: bool, is_directory: bool) -> Result<(), Error> {
         let path = &target.path;
         let in_use = |what: &str| Error::new(Reason::TargetInUse, format!("{}: {what}", path.display()));
         if other {
@@ -268,7 +286,7 @@ impl Host {
                     Some(entry) => {
                         Err(in_use(&format!("{} ({}) is mounted there", entry.source, entry.fs_type)))
                     }
-                    None if path.is_dir() => Ok(()),
+                    None if is_directory => Ok(()),
                     None => {
                         let sentence = format!("target {}: no such directory; make it first", path.display());
                         Err(Error::new(Reason::NoSuchDirectory, sentence))
@@ -278,8 +296,7 @@ impl Host {
         }
     }
 
-    fn pool(&self, volume: &Arc<Volume>, options: &MountOptions) -> Pool {
-        let id = format!("{}-{}", volume.stored().key, short_hash(options.canonical().as_bytes(), 6));
+    fn pool(&self, id: String, volume: &Arc<Volume>, options: &MountOptions) -> Pool {
         let mut pools = lock(&self.0.pools);
         if let Some(pool) = pools.get(&id) {
             return pool.clone();
@@ -305,7 +322,7 @@ impl Host {
         // Whoever asked may have gone.
         let _ =
             progress.send(format!("fetching the volfile of {} from {}", source.volume, servers.join(",")));
-        let cluster = self.cluster(source.servers.clone());
+        let cluster = self.cluster(source.servers.clone(), std::iter::empty());
         match cluster.fetch(&source.volume).await {
             Ok(fetched) => self.found(source, cluster, fetched).await,
             Err(error) if error.kind() == Kind::Unreachable => self.recall(source, cluster, &error),
@@ -381,24 +398,28 @@ impl Host {
 
     /// Unmounts a target; with the last one of a process, the process ends too.
     pub async fn unmount(&self, target: &Path, lazy: bool) -> Result<(), Error> {
-        let target = &*resolved(target).await?;
+        let target = &*resolved(target).await?.0;
         let pool = self.pool_of(target).ok_or_else(|| not_mounted(target))?;
         pool.unmount(target, lazy).await.unwrap_or_else(|_| Err(not_mounted(target)))
     }
 
     /// Puts a fresh process in the place of the one that serves `target`; returns its pid.
     pub async fn replace(&self, target: &Path) -> Result<i32, Error> {
-        let target = &*resolved(target).await?;
+        let target = &*resolved(target).await?.0;
         let pool = self.pool_of(target).ok_or_else(|| not_mounted(target))?;
         pool.replace().await.unwrap_or_else(|_| Err(not_mounted(target)))
     }
 
     /// Goes over to the volume that has taken the name of one that is mounted; returns its id.
     pub async fn accept_replaced(&self, volume: &str) -> Result<String, Error> {
-        let found = self.volume(|known| {
+        let is_replaced =
+            |known: &Volume| known.status().rejected.is_some_and(|rejected| !rejected.replaced_by.is_empty());
+        let meant = |known: &Volume| {
             let stored = known.stored();
             stored.name == volume || stored.key == volume
-        });
+        };
+        // Of two clusters' volumes of one name, the one that waits for it.
+        let found = self.volume(|known| meant(known) && is_replaced(known)).or_else(|| self.volume(meant));
         let sentence = || format!("no mount of a volume {volume:?} here");
         found.ok_or_else(|| Error::new(Reason::NoSuchVolume, sentence()))?.accept_replaced().await
     }
@@ -432,11 +453,17 @@ impl Host {
 
     /// Ends the work: mounts stay as they are, or are unmounted.
     pub async fn stop(&self, unmount: bool) {
+        self.0.stopping.store(true, Ordering::Relaxed);
         let pools: Vec<_> = lock(&self.0.pools).values().cloned().collect();
         for pool in pools {
             pool.stop(unmount).await;
         }
     }
+}
+
+/// One glusterfs process serves all targets of a volume with the same options.
+fn pool_id(volume: &Volume, options: &MountOptions) -> String {
+    format!("{}-{}", volume.stored().key, short_hash(options.canonical().as_bytes(), 6))
 }
 
 /// What the request is about.
@@ -462,23 +489,33 @@ fn no_volfile(error: &NoVolfile) -> Error {
     Error::new(reason, error)
 }
 
-/// A target as mountinfo has it: its links followed, as mount(8) does.
-async fn resolved(path: impl AsRef<Path>) -> Result<PathBuf, Error> {
+/// A target as mountinfo has it, its links followed as mount(8) does, and whether it is a directory.
+async fn resolved(path: impl AsRef<Path>) -> Result<(PathBuf, bool), Error> {
     let path = path.as_ref().to_owned();
     let invalid = |why: &str| Error::new(Reason::Invalid, format_args!("target {}: {why}", path.display()));
-    if !path.is_absolute() {
-        return Err(invalid("an absolute path is wanted"));
-    }
+    let Some(name) = path.file_name().filter(|_| path.is_absolute()) else {
+        return Err(invalid("an absolute path to a directory other than the root is wanted"));
+    };
     // It may be below a mount that hangs.
-    let canonical = tokio::task::spawn_blocking({
-        let path = path.clone();
-        move || path.canonicalize()
+    let resolving = tokio::task::spawn_blocking({
+        let (path, name) = (path.clone(), name.to_owned());
+        move || match path.canonicalize() {
+            Ok(path) => {
+                let is_directory = path.is_dir();
+                (path, is_directory)
+            }
+            // Not there, or a dead mount, most likely ours: its parent has links all the same.
+            Err(_) => {
+                let parent = path.parent().and_then(|parent| parent.canonicalize().ok());
+                (parent.map_or(path, |parent| parent.join(name)), false)
+            }
+        }
     });
-    match tokio::time::timeout(LOOK, canonical).await {
-        Ok(Ok(Ok(canonical))) if canonical == Path::new("/") => Err(invalid("it is the root directory")),
-        Ok(Ok(Ok(canonical))) => Ok(canonical),
-        // Not there, or a dead mount, most likely ours: as it was given, without doubled and trailing slashes.
-        _ => Ok(path.components().collect()),
+    match tokio::time::timeout(LOOK, resolving).await {
+        Ok(Ok((path, _))) if path == Path::new("/") => Err(invalid("it is the root directory")),
+        Ok(Ok(resolved)) => Ok(resolved),
+        // As it was given, without doubled and trailing slashes.
+        _ => Ok((path.components().collect(), false)),
     }
 }
 

@@ -37,6 +37,14 @@ pub struct Version {
     pub minor: u32,
 }
 
+impl Version {
+    /// What it announces to a glusterd: who fetches volfiles for it announces the same. None before 6.
+    pub fn op_versions(self) -> Option<OpVersions> {
+        let max = OpVersion::of_release(self.major, self.minor)?;
+        Some(OpVersions { min: OpVersion(1), max })
+    }
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)
@@ -67,7 +75,6 @@ pub struct Installed {
     program: PathBuf,
     version: Version,
     xlators: PathBuf,
-    op_versions: OpVersions,
 }
 
 impl Installed {
@@ -81,9 +88,11 @@ impl Installed {
             .next()
             .and_then(|line| line.strip_prefix("glusterfs ")?.parse().ok())
             .ok_or_else(|| machine(format_args!("{} --version names no glusterfs", program.display())))?;
-        let max = OpVersion::of_release(version.major, version.minor).ok_or_else(|| {
-            machine(format_args!("{} is glusterfs {version}; 6 or a later one is needed", program.display()))
-        })?;
+        if version.op_versions().is_none() {
+            let sentence =
+                format_args!("{} is glusterfs {version}; 6 or a later one is needed", program.display());
+            return Err(machine(sentence));
+        }
         let xlators = PathBuf::from(output(program, "--print-xlatordir").await?.trim());
         if !xlators.is_dir() {
             return Err(machine(format_args!(
@@ -92,8 +101,7 @@ impl Installed {
                 xlators.display()
             )));
         }
-        let op_versions = OpVersions { min: OpVersion(1), max };
-        Ok(Self { program: program.to_owned(), version, xlators, op_versions })
+        Ok(Self { program: program.to_owned(), version, xlators })
     }
 
     /// The program to run.
@@ -104,11 +112,6 @@ impl Installed {
     /// Its release.
     pub fn version(&self) -> Version {
         self.version
-    }
-
-    /// What it announces to a glusterd: who fetches volfiles for it announces the same.
-    pub fn op_versions(&self) -> OpVersions {
-        self.op_versions
     }
 
     /// Whether it has a translator of this type, such as `protocol/client`.
@@ -243,7 +246,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let installed = Installed::find(&fake(directory.path(), "glusterfs 10.3")).await.unwrap();
         assert_eq!(installed.version(), Version { major: 10, minor: 3 });
-        assert_eq!(installed.op_versions().to_string(), "1:100000");
+        assert_eq!(installed.version().op_versions().unwrap().to_string(), "1:100000");
         for (xlator_type, has) in [
             ("protocol/client", true),
             ("meta", true),

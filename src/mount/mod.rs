@@ -27,6 +27,7 @@ mod glusterfs;
 pub mod helper;
 pub mod host;
 pub mod installed;
+mod lock;
 pub mod metrics;
 pub mod mountinfo;
 pub mod options;

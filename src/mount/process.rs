@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs, io,
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     task::{Context, Poll},
@@ -74,6 +74,11 @@ impl Process {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .process_group(0);
+        // One of an earlier process would name a stranger.
+        match fs::remove_file(&launch.pid_file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(StartError::Run(error)),
+            _ => {}
+        }
         let mut child = command.spawn().map_err(StartError::Run)?;
         match timeout(within, child.wait()).await {
             Ok(Ok(status)) if status.success() => {}
@@ -99,13 +104,14 @@ impl Process {
             start_ticks: start_ticks(pid)?,
             number: launch.number,
             version: launch.version.clone(),
+            volume: None,
         };
         Self::open(stored, launch.mount.clone())
     }
 
     /// A process that was started before; an error where it has ended, or where its number belongs to another by now.
     pub(super) fn open(stored: StoredProcess, mount: PathBuf) -> io::Result<Self> {
-        let StoredProcess { pid, start_ticks: ticks, number, version } = stored;
+        let StoredProcess { pid, start_ticks: ticks, number, version, .. } = stored;
         let handle = Pid::from_raw(pid).ok_or(io::ErrorKind::NotFound)?;
         let ended: OwnedFd = pidfd_open(handle, PidfdFlags::NONBLOCK)?;
         // Looked at while we hold it: it is this one or none.
@@ -121,13 +127,14 @@ impl Process {
         let told = told(pid).and_then(|told| serde_json::from_str::<serde_json::Value>(&told).ok());
         let version = told.and_then(|told| told["process"]["version"].as_str().map(str::to_owned));
         let version = version.unwrap_or_default();
-        Self::open(StoredProcess { pid, start_ticks: start_ticks(pid)?, number, version }, mount)
+        let start_ticks = start_ticks(pid)?;
+        Self::open(StoredProcess { pid, start_ticks, number, version, volume: None }, mount)
     }
 
-    /// Its entry in the state.
-    pub(super) fn stored(&self) -> StoredProcess {
-        let (pid, start_ticks) = (self.pid, self.start_ticks);
-        StoredProcess { pid, start_ticks, number: self.number, version: self.version.clone() }
+    /// Its entry in the state, where it serves this volume.
+    pub(super) fn stored(&self, volume: Option<String>) -> StoredProcess {
+        let (pid, start_ticks, number) = (self.pid, self.start_ticks, self.number);
+        StoredProcess { pid, start_ticks, number, version: self.version.clone(), volume }
     }
 
     /// When it was started.
@@ -137,8 +144,7 @@ impl Process {
 
     /// Returns when it has ended. Cancel safe.
     pub(super) async fn ended(&self) {
-        // A pidfd is readable from the end of its process on; an error of the runtime is as good as that end, which is
-        // checked by who waits for it.
+        // A pidfd is readable from the end of its process on; an error means the end of the runtime.
         let _ = self.ended.readable().await;
     }
 
@@ -193,7 +199,13 @@ fn started(ticks: u64) -> SystemTime {
 }
 
 /// What a running process was told by its environment, for one whose state is lost.
+///
+/// Anybody can say anything there: only processes of our own user are believed.
 pub(super) fn told(pid: i32) -> Option<String> {
+    let owner = fs::metadata(format!("/proc/{pid}")).ok()?.uid();
+    if owner != rustix::process::geteuid().as_raw() {
+        return None;
+    }
     let environment = read_bounded(Path::new(&format!("/proc/{pid}/environ")), 1 << 20).ok()?;
     let told = environment.split(|byte| *byte == 0).find_map(|entry| {
         entry.strip_prefix(ENVIRONMENT.as_bytes())?.strip_prefix(b"=").map(<[u8]>::to_vec)

@@ -1,4 +1,4 @@
-//! What the mount host keeps on disk: atomic, 0600, versioned. All of it can be lost: see `adopt`.
+//! What the mount host keeps on disk: atomic, 0600, versioned. What is lost is made anew of mountinfo and the processes.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -54,6 +54,9 @@ pub(super) struct StoredPool {
     /// How many graphs were forced upon its process.
     #[serde(default)]
     pub(super) graph: u32,
+    /// `sha256:…` of the accepted volfile that what it was given last was made of.
+    #[serde(default)]
+    pub(super) digest: String,
 }
 
 /// A process that can be told from a later one with the same number.
@@ -66,6 +69,9 @@ pub(super) struct StoredProcess {
     pub(super) number: u32,
     /// Of the glusterfs that it is.
     pub(super) version: String,
+    /// The id of the volume that it serves, which another one may have taken the name of since.
+    #[serde(default)]
+    pub(super) volume: Option<String>,
 }
 
 /// A bind of a pool.
@@ -88,6 +94,19 @@ struct Versioned<T> {
 pub(super) struct Store {
     dir: PathBuf,
 }
+
+impl StoredPool {
+    /// Whether its names can be names of files of ours: what comes out of a process's environment is no path.
+    pub(super) fn is_sound(&self) -> bool {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        [&self.id, &self.volume.key].into_iter().all(|name| {
+            (1..=MAX_NAME).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(plain)
+        })
+    }
+}
+
+/// Of a file, with what is put behind it.
+const MAX_NAME: usize = 240;
 
 impl Store {
     pub(super) fn open(dir: &Path) -> Result<Self, Error> {
@@ -194,7 +213,8 @@ impl Store {
     pub(super) fn pools(&self) -> Vec<StoredPool> {
         let files = names(&self.dir.join("pools"));
         let files = files.iter().filter(|name| name.ends_with(".json"));
-        files.filter_map(|name| read(&self.dir.join("pools").join(name))).collect()
+        let pools = files.filter_map(|name| read::<StoredPool>(&self.dir.join("pools").join(name)));
+        pools.filter(StoredPool::is_sound).collect()
     }
 
     /// Forgets a pool without processes.
@@ -208,6 +228,12 @@ impl Store {
         {
             warn!(target: "kadalu", pool = id, %error, "cannot remove the directory of a pool");
         }
+    }
+
+    /// The number after those of the pool's mounts, past and present.
+    pub(super) fn free_number(&self, pool: &str, last: u32) -> u32 {
+        let used = names(&self.mounts().join(pool));
+        used.iter().filter_map(|name| name.parse().ok()).max().unwrap_or(0).max(last) + 1
     }
 
     pub(super) fn remove_pid_file(&self, pool: &str, number: u32) {

@@ -1,7 +1,7 @@
 //! A volume of a cluster, followed on behalf of its mounts: which volfile they should have.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, SystemTime},
 };
 
@@ -18,6 +18,7 @@ use super::{
     Error, Reason,
     generated::{self, Rejection},
     glusterfs::Glusterfs,
+    lock::lock,
     ports,
     store::{Store, StoredVolume},
 };
@@ -40,6 +41,10 @@ const STORM: Duration = Duration::from_secs(2);
 
 /// Between looks at the ports of the bricks.
 const PORTS: Duration = Duration::from_secs(600);
+
+/// How often, and after which time, it is asked again which volume a volfile is of.
+const QUESTIONS: u32 = 5;
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// For one question to a glusterd beside GETSPEC.
 const QUESTION: Duration = Duration::from_secs(5);
@@ -122,11 +127,11 @@ struct Shared {
 
 impl Shared {
     fn stored(&self) -> MutexGuard<'_, StoredVolume> {
-        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.stored)
     }
 
     fn status(&self) -> MutexGuard<'_, generated::Volume> {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.status)
     }
 
     /// With the servers known by now.
@@ -160,10 +165,13 @@ impl Volume {
             kind: accepted.as_ref().map(|accepted| accepted.kind.clone()).unwrap_or_default(),
             ..Default::default()
         };
-        let (wanted, receiver) = watch::channel(Wanted { accepted, ..Wanted::default() });
         let (acceptances, commands) = mpsc::channel(1);
         let stop = CancellationToken::new();
-        let watch = cluster.watch(&stored.name);
+        let watch = match &accepted {
+            Some(accepted) => cluster.watch_since(&stored.name, accepted.text.clone()),
+            None => cluster.watch(&stored.name),
+        };
+        let (wanted, receiver) = watch::channel(Wanted { accepted, ..Wanted::default() });
         let shared =
             Arc::new(Shared { cluster, store, stored: Mutex::new(stored), status: Mutex::new(status) });
         shared.save();
@@ -176,6 +184,7 @@ impl Volume {
             replacement: None,
             look_at_ports: true,
             unsure: true,
+            heard: false,
         };
         let token = stop.clone();
         tokio::spawn(async move { token.run_until_cancelled(follower.run(commands)).await });
@@ -226,6 +235,8 @@ struct Pending {
     generation: Arc<Generation>,
     first: Instant,
     latest: Instant,
+    /// How often nobody has said which volume it is of.
+    asked: u32,
 }
 
 struct Follower {
@@ -239,6 +250,8 @@ struct Follower {
     look_at_ports: bool,
     /// The name may have gone to another volume since the last volfile was accepted.
     unsure: bool,
+    /// The server of the present connection has said what it has.
+    heard: bool,
 }
 
 impl Follower {
@@ -257,7 +270,7 @@ impl Follower {
                 event = self.watch.next() => self.event(event),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                     if let Some(pending) = self.pending.take() {
-                        self.judge(pending.generation).await;
+                        self.judge(pending).await;
                     }
                 }
                 Some(answer) = commands.recv() => {
@@ -278,6 +291,7 @@ impl Follower {
         match event {
             Event::Initial(generation) | Event::Changed { generation, .. } | Event::Unchanged(generation) => {
                 self.shared.status().trouble.clear();
+                self.heard = true;
                 self.offer(generation);
             }
             Event::Connected(server) => {
@@ -288,7 +302,7 @@ impl Follower {
                 status.trouble.clear();
                 drop(status);
                 self.look_at_ports = true;
-                self.unsure = true;
+                (self.unsure, self.heard) = (true, false);
                 self.wanted
                     .send_modify(|wanted| (wanted.connected, wanted.confirmed) = (Some(server), false));
             }
@@ -323,38 +337,75 @@ impl Follower {
         let now = Instant::now();
         let first = self.pending.as_ref().map_or(now, |pending| pending.first);
         let known = self.wanted.borrow().accepted.as_ref().is_some_and(|a| a.digest == generation.digest);
+        // Of the cluster's volfile before; what is wrong with this one is found below.
+        self.clear_rejection(false);
         if known && !self.unsure {
             self.pending = None;
-            self.clear_rejection();
+            self.clear_rejection(true);
             self.shared.status().generation = generation.number;
         } else {
-            self.pending = Some(Pending { generation, first, latest: now });
+            self.pending = Some(Pending { generation, first, latest: now, asked: 0 });
         }
     }
 
     /// Whether mounts may be given a volfile: what the watch cannot know.
-    async fn judge(&mut self, generation: Arc<Generation>) {
-        let unknown = self.glusterfs.unknown(&generation.text);
+    async fn judge(&mut self, pending: Pending) {
+        let generation = pending.generation.clone();
+        let mut unknown = self.glusterfs.unknown(&generation.text);
+        if !unknown.is_empty() && self.glusterfs.look().await.is_ok() {
+            // It may have been upgraded since.
+            unknown = self.glusterfs.unknown(&generation.text);
+        }
         if !unknown.is_empty() {
             return self.reject(&generation.server, generation.digest.clone(), unknown, None);
         }
-        let (name, id) = {
-            let stored = self.shared.stored();
-            (stored.name.clone(), stored.id.clone())
-        };
-        let now = ask(&generation.server, &self.shared.cluster, &name).await.and_then(|info| info.id);
-        if let (Some(id), Some(now)) = (&id, &now)
-            && id != now
-        {
-            let reason = format!(
-                "another volume, {now}, has taken the name of {name}, {id}: its mounts stay on what they have; \
-                 `kadalu mounts --accept-replaced {name}` goes over to it"
-            );
-            self.reject(&generation.server, generation.digest.clone(), vec![reason], Some(now.clone()));
-            self.replacement = Some((now.clone(), generation));
-            return;
+        let StoredVolume { name, id, .. } = self.shared.stored().clone();
+        let now = self.ask_id(&generation, &name).await;
+        match (&id, now) {
+            (Some(id), Some(now)) if *id != now => {
+                let reason = format!(
+                    "another volume, {now}, has taken the name of {name}, {id}: its mounts stay on what they have; \
+                     `kadalu mounts --accept-replaced {name}` goes over to it"
+                );
+                self.reject(&generation.server, generation.digest.clone(), vec![reason], Some(now.clone()));
+                self.replacement = Some((now, generation));
+            }
+            // Nobody says which volume it is, and it has no brick of the one that is known.
+            (Some(_), None) if !self.shares_bricks(&generation) && pending.asked < QUESTIONS => {
+                let latest = Instant::now() + AGAIN;
+                self.pending = Some(Pending { latest, first: latest, asked: pending.asked + 1, ..pending });
+            }
+            (Some(id), None) if !self.shares_bricks(&generation) => {
+                let reason = format!(
+                    "it has no brick of the volume {name}, {id}, and no server says which volume it is"
+                );
+                self.reject(&generation.server, generation.digest.clone(), vec![reason], None);
+            }
+            (_, now) => self.accept(&generation, now.or(id)),
         }
-        self.accept(&generation, id.or(now));
+    }
+
+    /// The id of the volume, from its volfile or from the first of a few servers that tells it.
+    async fn ask_id(&self, generation: &Generation, name: &str) -> Option<String> {
+        let told = Volfile::parse(&generation.text).ok();
+        let told = told.as_ref().and_then(Graph::new).and_then(|graph| graph.kind().volume_id);
+        if told.is_some() {
+            return told;
+        }
+        let others = self.shared.cluster.servers().into_iter().filter(|server| *server != generation.server);
+        for server in std::iter::once(generation.server.clone()).chain(others).take(3) {
+            if let Some(id) = ask(&server, &self.shared.cluster, name).await.and_then(|info| info.id) {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    fn shares_bricks(&self, generation: &Generation) -> bool {
+        let Some(accepted) = self.wanted.borrow().accepted.clone() else { return true };
+        let bricks = accepted.bricks();
+        let new = Accepted::new(generation.text.clone(), None).map(|new| new.bricks()).unwrap_or_default();
+        new.iter().any(|brick| bricks.contains(brick))
     }
 
     fn accept(&mut self, generation: &Generation, id: Option<String>) {
@@ -388,11 +439,11 @@ impl Follower {
         if let Err(error) = self.shared.store.save_volfile(&key, &accepted.text) {
             warn!(target: "kadalu", volume = name, %error, "cannot save the volfile");
         }
-        self.clear_rejection();
+        self.clear_rejection(true);
         self.unsure = false;
         self.wanted.send_modify(|wanted| {
             wanted.accepted = Some(accepted);
-            wanted.confirmed = wanted.connected.is_some();
+            wanted.confirmed = self.heard && wanted.connected.is_some();
         });
     }
 
@@ -406,9 +457,15 @@ impl Follower {
         status.rejected = Some(Rejection { time: now(), server, digest, reasons, replaced_by });
     }
 
-    fn clear_rejection(&mut self) {
-        self.replacement = None;
-        self.shared.status().rejected = None;
+    /// `replaced`: also that another volume has the name.
+    fn clear_rejection(&mut self, replaced: bool) {
+        let mut status = self.shared.status();
+        if replaced || status.rejected.as_ref().is_some_and(|rejected| rejected.replaced_by.is_empty()) {
+            status.rejected = None;
+        }
+        if replaced {
+            self.replacement = None;
+        }
     }
 
     fn accept_replacement(&mut self) -> Result<String, Error> {

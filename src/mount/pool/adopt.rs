@@ -1,4 +1,4 @@
-//! A pool as an earlier run of the mount host left it.
+//! A pool as an earlier run of the mount host left it, at whatever moment that was killed.
 
 use std::sync::Arc;
 
@@ -6,21 +6,22 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::{Context, Dead, Given, Live, Pool, Runner};
+use super::{Context, Dead, Given, Live, Pool, Runner, follow::Following, start::HELPER};
 use crate::{
     client::digest,
     mount::{
-        Error,
+        Error, Reason,
         mountinfo::MountTable,
         options::MountOptions,
         process::{Process, serving},
         store::{StoredPool, StoredProcess, StoredTarget},
         volume::{Accepted, Volume},
     },
+    volfile::Volfile,
 };
 
 /// Takes a pool over: what runs goes on, what has ended is healed.
-pub(in crate::mount) fn adopt(
+pub(in crate::mount) async fn adopt(
     context: Arc<Context>,
     volume: Arc<Volume>,
     stored: StoredPool,
@@ -29,85 +30,111 @@ pub(in crate::mount) fn adopt(
 ) -> Result<Pool, Error> {
     let options = MountOptions::parse(&stored.options)?;
     let mut runner = Runner::new(context, volume, stored.id.clone(), options);
-    runner.adopt(stored, table);
-    runner.save();
+    runner.adopt(stored, table).await?;
     Ok(runner.spawn(ended))
 }
 
 impl Runner {
-    fn adopt(&mut self, stored: StoredPool, table: &MountTable) {
-        let given = self.was_given(&stored);
+    async fn adopt(&mut self, stored: StoredPool, table: &MountTable) -> Result<(), Error> {
         self.targets.clone_from(&stored.targets);
         self.last_number = stored.process.as_ref().map_or(0, |process| process.number);
+        let mut running = Vec::new();
         for (number, device) in self.fuse_mounts(table) {
-            self.last_number = self.last_number.max(number);
             let known = stored.process.iter().chain(&stored.draining).find(|known| known.number == number);
-            let process = self.open(number, known);
-            let current =
-                stored.process.as_ref().map_or(self.is_bound(table, device), |p| p.number == number);
-            match (process, given.clone()) {
-                (Some(process), Some(given)) => {
-                    let live = Live { process, device, given };
-                    if current && self.live.is_none() {
-                        self.live = Some(live)
-                    } else {
-                        self.draining.push(live)
-                    }
-                }
-                // Dead, or nothing is known that it could be given.
-                _ => self.dead.push(Dead { number, device: Some(device) }),
+            match self.open(number, known) {
+                Some(process) => running.push((process, device, known.cloned())),
+                None => self.dead.push(Dead { number, device: Some(device) }),
             }
         }
-        // Those whose mount is detached are known by their numbers alone.
-        for known in &stored.draining {
+        // Those whose FUSE mount is detached are known by their numbers alone, and by their binds where they have any.
+        for known in stored.process.iter().chain(&stored.draining) {
             let mount = self.context.store.mount(&self.id, known.number);
-            let found =
-                self.draining.iter().chain(&self.live).any(|live| live.process.number == known.number);
-            if let (false, Ok(process), Some(given)) =
-                (found, Process::open(known.clone(), mount), given.clone())
-            {
-                self.draining.push(Live { process, device: (0, 0), given });
+            let found = running.iter().any(|(process, ..)| process.number == known.number);
+            if let (false, Ok(process)) = (found, Process::open(known.clone(), mount)) {
+                let current = stored.process.as_ref().is_some_and(|process| process.number == known.number);
+                let device = if current { self.device_of_targets(table) } else { None };
+                running.push((process, device.unwrap_or_default(), Some(known.clone())));
             }
         }
-        match &self.live {
-            Some(live) => {
-                let (pid, device) = (live.process.pid, live.device);
-                self.find_targets(table, device);
-                self.forget_unmounted();
-                info!(target: "kadalu", pool = self.id, pid, targets = self.targets.len(), "adopted");
-                self.set_state("healthy");
-                let digest = live_digest(&self.live);
-                self.status().digest_active = digest;
-            }
-            None => {
-                if let Some(device) = self.dead.iter().filter_map(|dead| dead.device).next_back() {
-                    self.find_targets(table, device);
-                }
-                self.set_state("dead");
-                self.down = Some((Instant::now(), "died"));
-                self.retry = Some((Instant::now(), 0));
-            }
-        }
-        for live in self.live.iter().chain(&self.draining) {
+        // The one that was current, else the newest that serves a target.
+        running.sort_by_key(|(process, ..)| std::cmp::Reverse(process.number));
+        let current = stored.process.as_ref().map(|process| process.number);
+        let current = current.filter(|number| running.iter().any(|(process, ..)| process.number == *number));
+        let bound = || running.iter().find(|(_, device, _)| self.is_bound(table, *device));
+        let current = current.or_else(|| bound().map(|(process, ..)| process.number));
+        for (process, device, known) in running {
+            let given = self.was_given(&stored, &process, known.as_ref()).await?;
+            let live = Live { process, device, given };
             // What was served before is served again; it was valid then.
             if let Err(error) = self.context.server.publish(&self.key(live.process.number), &live.given.text)
             {
                 self.error(&format!("what it was given last cannot be served: {error}"));
             }
+            if Some(live.process.number) == current {
+                self.live = Some(live);
+            } else {
+                self.draining.push(live);
+            }
         }
+        self.find_targets(table);
+        self.forget_unmounted();
+        match &self.live {
+            Some(live) => {
+                info!(target: "kadalu", pool = self.id, pid = live.process.pid, targets = self.targets.len(), "adopted");
+                self.set_state("healthy");
+                // Nothing is known of its graph but what it should be.
+                self.following = Some(Following::adopted());
+                // Half a replacement, or half a healing, goes on with the first look.
+                self.health.next = Instant::now();
+            }
+            None => {
+                self.set_state("dead");
+                if !self.targets.is_empty() {
+                    self.down = Some((Instant::now(), "died"));
+                    self.retry = Some((Instant::now(), 0));
+                }
+            }
+        }
+        self.save();
+        Ok(())
     }
 
-    /// What its processes were given last.
-    fn was_given(&self, stored: &StoredPool) -> Option<Given> {
-        let text = Bytes::from(self.context.store.served(&self.id).unwrap_or_default());
+    /// What a process was given last.
+    async fn was_given(
+        &self,
+        stored: &StoredPool,
+        process: &Process,
+        known: Option<&StoredProcess>,
+    ) -> Result<Given, Error> {
         let wanted = self.wanted.borrow().accepted.clone();
+        let id = known.and_then(|known| known.volume.clone()).or_else(|| stored.volume.id.clone());
         let (graph, offline) = (stored.graph, stored.offline);
-        // Undressed it was the accepted one of its day.
-        let exact =
-            if graph == 0 && !offline { Accepted::new(text.clone(), stored.volume.id.clone()) } else { None };
-        let accepted = exact.map(Arc::new).or(wanted)?;
-        let text = if text.is_empty() { accepted.text.clone() } else { text };
-        Some(Given { digest: digest(&text), text, accepted, graph, offline })
+        let Some(text) = self.context.store.served(&self.id).map(Bytes::from) else {
+            return self.loaded(process, id).await;
+        };
+        // Where it was dressed, it is what was accepted then only if that is what is accepted now.
+        let accepted = match wanted.filter(|wanted| wanted.digest == stored.digest && wanted.id == id) {
+            Some(wanted) => Some(wanted),
+            None => Accepted::new(text.clone(), id).map(Arc::new),
+        };
+        // It was read as a volfile a moment ago.
+        let accepted = accepted.ok_or_else(|| Error::new(Reason::Other, "its stored volfile is empty"))?;
+        Ok(Given { digest: digest(&text), text, accepted, graph, offline })
+    }
+
+    /// What it has loaded, by its own word: nothing else is left that knows.
+    async fn loaded(&self, process: &Process, id: Option<String>) -> Result<Given, Error> {
+        let probe = self.context.helper.probe(&process.mount, true, HELPER).await;
+        let graph = probe.ok().and_then(|probe| probe.graph?.ok());
+        let text =
+            graph.and_then(|graph| Volfile::parse(&graph.volfile).ok()?.without_run_time().render().ok());
+        let text = text.map(Bytes::from);
+        let accepted = text.clone().and_then(|text| Accepted::new(text, id));
+        let (Some(text), Some(accepted)) = (text, accepted) else {
+            let sentence = "its state is lost, and what its glusterfs has loaded cannot be read";
+            return Err(Error::new(Reason::Other, sentence));
+        };
+        Ok(Given { digest: digest(&text), text, accepted: Arc::new(accepted), graph: 0, offline: false })
     }
 
     /// The FUSE mounts of this pool, by number.
@@ -136,13 +163,20 @@ impl Runner {
         table.of_device(device).any(|entry| !entry.mount_point.starts_with(&home))
     }
 
-    /// Without a list, every bind of the file system is a target.
-    fn find_targets(&mut self, table: &MountTable, device: (u32, u32)) {
+    fn device_of_targets(&self, table: &MountTable) -> Option<(u32, u32)> {
+        let tops = self.targets.iter().filter_map(|target| table.top_at(&target.path));
+        tops.filter(|top| top.fs_type == "fuse.glusterfs").map(|top| top.device).next()
+    }
+
+    /// Without a list, every bind of our file systems is a target.
+    fn find_targets(&mut self, table: &MountTable) {
         if !self.targets.is_empty() {
             return;
         }
         let home = self.context.store.mounts();
-        for entry in table.of_device(device).filter(|entry| !entry.mount_point.starts_with(&home)) {
+        let ours = self.devices();
+        let binds = table.entries().iter().filter(|entry| ours.contains(&entry.device));
+        for entry in binds.filter(|entry| !entry.mount_point.starts_with(&home)) {
             let Some(subdirectory) = entry.root.strip_prefix("/").ok().and_then(|root| root.to_str()) else {
                 warn!(target: "kadalu", path = %entry.mount_point.display(), "a bind of a directory whose name is not UTF-8 is not taken over");
                 continue;
@@ -157,8 +191,4 @@ impl Runner {
             }
         }
     }
-}
-
-fn live_digest(live: &Option<Live>) -> String {
-    live.as_ref().map(|live| live.given.accepted.digest.clone()).unwrap_or_default()
 }

@@ -17,6 +17,9 @@ use crate::{
 /// bricks in a second or two.
 const PUSHED: Duration = Duration::from_secs(8);
 
+/// The same after a restart of ours: glusterfs tries every three seconds to connect.
+const ADOPTED: Duration = Duration::from_secs(20);
+
 /// The same after the second notification and after SIGHUP.
 const NUDGED: Duration = Duration::from_secs(5);
 
@@ -44,36 +47,55 @@ enum Rung {
     Hup,
 }
 
-/// How an active graph stands to what its process was given.
+/// How things stand with what a process was given.
 #[derive(Debug, PartialEq, Eq)]
 enum Standing {
-    /// As given, but for these bricks.
+    /// It is active, with these bricks not connected.
     Active(Vec<String>),
-    /// Another one, with the difference.
+    /// It was not fetched, or another graph is active: how they differ.
     Other(String),
+    /// Nobody can say: I/O does not work, for reasons that no other graph would mend.
+    Unknown(String),
+}
+
+impl Following {
+    fn new(rung: Rung, within: Duration) -> Self {
+        let (now, pause) = (Instant::now(), Duration::from_millis(50));
+        Self { rung, until: now + within, next: now + pause, pause }
+    }
+
+    /// A process of an earlier run of ours, which has to find us again first.
+    pub(super) fn adopted() -> Self {
+        Self::new(Rung::Pushed, ADOPTED)
+    }
 }
 
 impl Runner {
     /// Gives the process what is wanted now, unless it has that.
     pub(super) fn give(&mut self) {
         let wanted = self.wanted.borrow_and_update().clone();
-        let (Some(live), Some(accepted)) = (&self.live, &wanted.accepted) else { return };
-        let had = &live.given;
-        let online = wanted.connected.is_some() && wanted.confirmed;
-        if accepted.id.is_some() && had.accepted.id.is_some() && accepted.id != had.accepted.id {
+        let (Some(live), Some(accepted)) = (&mut self.live, &wanted.accepted) else { return };
+        let had = live.given.accepted.clone();
+        if accepted.id.is_some() && had.id.is_some() && accepted.id != had.id {
             // Another volume: nothing that is open can go on there.
             self.retry = Some((Instant::now(), 0));
             return;
         }
-        let returns = had.offline && online;
-        if accepted.meaning == had.accepted.meaning && !returns {
-            return;
+        let online = wanted.connected.is_some() && wanted.confirmed;
+        let returns = live.given.offline && online;
+        if accepted.meaning == had.meaning && !returns {
+            // Other bytes it may be, or an id that was not known.
+            live.given.accepted = accepted.clone();
+            if self.following.is_none() {
+                self.status().digest_active.clone_from(&accepted.digest);
+            }
+            return self.save();
         }
         // A process that has bricks by address keeps them until a server is there.
-        let offline = had.offline && !online;
-        let new_graph = returns || needs_new_graph(&had.accepted.change_to(accepted));
-        let Some(given) = self.given(&wanted, had.graph + u32::from(new_graph), offline) else { return };
-        let number = live.process.number;
+        let offline = live.given.offline && !online;
+        let new_graph = returns || needs_new_graph(&had.change_to(accepted));
+        let (number, graph) = (live.process.number, live.given.graph + u32::from(new_graph));
+        let Some(given) = self.given(&wanted, graph, offline) else { return };
         if let Err(error) = self.publish(number, &given) {
             return self.error(&format!("the new volfile is not pushed: {error}"));
         }
@@ -82,15 +104,24 @@ impl Runner {
             // It was valid a line above.
             let _ = self.context.server.publish(&self.key(draining.process.number), &given.text);
         }
-        info!(target: "kadalu", pool = self.id, digest = given.digest, graph = given.graph, "pushed a volfile");
+        info!(target: "kadalu", pool = self.id, digest = given.digest, graph, "pushed a volfile");
         if let Some(live) = &mut self.live {
             live.given = given;
         }
         self.save();
-        let now = Instant::now();
-        let pause = Duration::from_millis(50);
-        self.following =
-            Some(Following { rung: Rung::Pushed, until: now + PUSHED, next: now + pause, pause });
+        self.following = Some(Following::new(Rung::Pushed, PUSHED));
+    }
+
+    /// What a look has found of the active graph is news.
+    pub(super) fn drifted(&mut self, drift: &str) {
+        if drift.is_empty() {
+            let digest =
+                self.live.as_ref().map(|live| live.given.accepted.digest.clone()).unwrap_or_default();
+            self.status().digest_active = digest;
+        } else {
+            warn!(target: "kadalu", pool = self.id, drift, "drift");
+            self.following = Some(Following::new(Rung::Pushed, Duration::ZERO));
+        }
     }
 
     /// Looks whether what was pushed is active, and goes on up the ladder when it is not in time.
@@ -103,17 +134,26 @@ impl Runner {
         let in_time = Instant::now() < following.until;
         let standing = match self.fetched(live) {
             true => self.standing(live).await,
-            false => Err("it has not fetched the volfile that it was told of".to_owned()),
+            false => Standing::Other("it has not fetched the volfile that it was told of".to_owned()),
         };
         match standing {
-            Ok(Standing::Active(down)) if down.is_empty() || !in_time => self.active(down),
-            _ if in_time => {
-                if let Some(following) = &mut self.following {
-                    following.next = Instant::now() + following.pause;
-                }
+            Standing::Active(down) if down.is_empty() || !in_time => self.active(down),
+            Standing::Other(reason) if !in_time => self.climb(reason).await,
+            Standing::Active(_) | Standing::Other(_) => self.look_again(Duration::ZERO),
+            Standing::Unknown(reason) => {
+                self.status().drift = reason;
+                self.look_again(NUDGED);
             }
-            Ok(Standing::Active(down)) => self.active(down),
-            Ok(Standing::Other(reason)) | Err(reason) => self.climb(reason).await,
+        }
+    }
+
+    /// Goes on waiting, for so much longer.
+    fn look_again(&mut self, longer: Duration) {
+        if let Some(following) = &mut self.following {
+            following.next = Instant::now() + following.pause;
+            if !longer.is_zero() {
+                following.until = Instant::now() + longer;
+            }
         }
     }
 
@@ -129,15 +169,19 @@ impl Runner {
 
     /// Looks at the active graph. The look is a request that goes past every cache, upon which FUSE takes up a new graph
     /// (facts §11.3).
-    async fn standing(&self, live: &Live) -> Result<Standing, String> {
-        let probe = self.context.helper.probe(&live.process.mount, true, PROBE).await;
-        let probe = probe.map_err(|failed| failed.to_string())?;
+    async fn standing(&self, live: &Live) -> Standing {
+        let probe = match self.context.helper.probe(&live.process.mount, true, PROBE).await {
+            Ok(probe) => probe,
+            Err(failed) => return Standing::Unknown(failed.to_string()),
+        };
         if let Some(Err(errno)) = probe.lookup.map(|answer| answer.result) {
-            return Err(format!("I/O fails: {}", std::io::Error::from_raw_os_error(errno)));
+            return Standing::Unknown(format!("I/O fails: {}", std::io::Error::from_raw_os_error(errno)));
         }
-        let graph = probe.graph.and_then(Result::ok).ok_or("its active graph cannot be read")?;
+        let Some(Ok(graph)) = probe.graph else {
+            return Standing::Unknown("its active graph cannot be read: bricks do not answer".to_owned());
+        };
         self.status().graphs = graph.held;
-        Ok(stands(&live.given, &graph))
+        stands(&live.given, &graph)
     }
 
     /// What was given is active.

@@ -1,4 +1,4 @@
-//! Another process in the place of one that is dead, hung, or to be replaced.
+//! Another process in the place of one that is dead, hung, or to be replaced; and targets in the place where they belong.
 
 use std::time::Duration;
 
@@ -11,6 +11,9 @@ use crate::mount::{Error, Reason, mountinfo::MountTable};
 /// Between attempts to start a process, doubling.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_AT_MOST: Duration = Duration::from_secs(30);
+
+/// For I/O to work on a process that nobody waits for; meanwhile nothing else is done for its targets.
+const RESTART: Duration = Duration::from_secs(20);
 
 /// For a process without mounts to end; one that does not still has files open.
 const END: Duration = Duration::from_secs(5);
@@ -53,13 +56,8 @@ impl Runner {
     }
 
     async fn restart(&mut self) -> Result<(), Error> {
-        let live = self.start(self.context.config.mount_timeout, None).await?;
-        self.take_over(live).await;
-        let (since, reason) = self.down.take().unwrap_or((Instant::now(), "died"));
-        let seconds = since.elapsed().as_secs_f64();
-        info!(target: "kadalu", pool = self.id, reason, seconds, "healed");
-        self.status().last_heal_seconds = seconds;
-        self.count_restart(reason);
+        let live = self.start(RESTART.min(self.context.config.mount_timeout), None).await?;
+        self.install(live).await;
         Ok(())
     }
 
@@ -68,61 +66,107 @@ impl Runner {
         if self.live.is_none() {
             return Err(Error::new(Reason::Other, "there is no glusterfs to replace: one is being started"));
         }
+        if let Some(path) = self.covered() {
+            let sentence = format!("{path} is mounted below a target and would go with it: unmount it first");
+            return Err(Error::new(Reason::Busy, sentence));
+        }
         info!(target: "kadalu", pool = self.id, why, "planned replacement");
         let live = self.start(self.context.config.mount_timeout, None).await?;
         let pid = live.process.pid;
-        self.following = None;
         self.draining.extend(self.live.take());
-        self.take_over(live).await;
+        self.install(live).await;
         self.count_restart("planned");
-        Ok(pid)
+        match self.unbound.first() {
+            None => Ok(pid),
+            Some(path) => {
+                let sentence = format!(
+                    "{} is still on the old process, and is moved as soon as it can be",
+                    path.display()
+                );
+                Err(Error::new(Reason::Other, sentence))
+            }
+        }
+    }
+
+    /// A mount of somebody else below one of our targets: to detach the target would detach it too.
+    fn covered(&self) -> Option<String> {
+        let table = MountTable::read().ok()?;
+        let ours: Vec<_> =
+            self.targets.iter().filter_map(|target| table.top_at(&target.path)).map(|top| top.id).collect();
+        let below = table.entries().iter().find(|entry| ours.contains(&entry.parent))?;
+        Some(below.mount_point.display().to_string())
     }
 
     fn count_restart(&self, reason: &str) {
         *self.status().restarts.entry(reason.to_owned()).or_default() += 1;
     }
 
-    /// Makes `live` the process of all targets.
-    async fn take_over(&mut self, live: Live) {
-        let old: Vec<_> = self.draining.iter().map(|live| live.device).collect();
-        let old: Vec<_> = old.into_iter().chain(self.dead.iter().filter_map(|dead| dead.device)).collect();
-        self.health.reset();
-        let down = self.status().bricks_down.clone();
+    /// Makes a process on which I/O works the one of this pool, and moves all targets to it.
+    pub(super) async fn install(&mut self, live: Live) {
         self.live = Some(live);
+        self.retry = None;
+        self.following = None;
+        self.health.reset();
         // Before the targets move: a restart of ours in the middle finds both.
         self.save();
-        let mut failed = false;
-        for target in self.targets.clone() {
-            match self.bind(&target, old.clone()).await {
-                Ok(()) => self.status().rebinds += 1,
-                Err(error) => {
-                    failed = true;
-                    self.error(&format!("target {}: {error}", target.path.display()));
-                }
-            }
-        }
+        self.mend().await;
+        let down = self.status().bricks_down.clone();
         self.note_bricks(down);
-        if failed {
-            // Looked at again, and mended, with the next look.
-            self.health.next = Instant::now() + Duration::from_secs(1);
+        if let Some((since, reason)) = self.down.take() {
+            let seconds = since.elapsed().as_secs_f64();
+            info!(target: "kadalu", pool = self.id, reason, seconds, "healed");
+            self.status().last_heal_seconds = seconds;
+            self.count_restart(reason);
         }
-        for dead in std::mem::take(&mut self.dead) {
-            self.discard(dead.number).await;
-        }
-        for live in &self.draining {
-            self.detach(&live.process.mount).await;
-        }
-        self.save();
         // What was accepted meanwhile.
         self.give();
     }
 
-    /// A process that was replaced has ended: nobody has a file open there.
+    /// Brings every target to the process that there is, and what is left of others out of the way. What cannot be done now
+    /// is done at a later look.
+    pub(super) async fn mend(&mut self) {
+        let (Some(live), Ok(table)) = (&self.live, MountTable::read()) else { return };
+        let device = live.device;
+        let ours = self.devices();
+        let in_place = |path: &std::path::Path| {
+            let stack = table.at(path);
+            let top = stack.last().is_some_and(|top| top.device == device);
+            top && stack.iter().filter(|entry| ours.contains(&entry.device)).count() == 1
+        };
+        let moving: Vec<_> = self.targets.iter().filter(|target| !in_place(&target.path)).cloned().collect();
+        self.unbound.clear();
+        for target in moving {
+            match self.bind(&target).await {
+                Ok(()) => self.status().rebinds += 1,
+                Err(error) => {
+                    self.error(&format!("target {}: {error}", target.path.display()));
+                    self.unbound.push(target.path);
+                }
+            }
+        }
+        for dead in self.dead.clone() {
+            if self.discard(dead.number).await && self.unbound.is_empty() {
+                self.dead.retain(|known| known.number != dead.number);
+            }
+        }
+        let mounted = |live: &&Live| table.top_at(&live.process.mount).is_some();
+        let left: Vec<_> =
+            self.draining.iter().filter(mounted).map(|live| live.process.mount.clone()).collect();
+        for mount in left {
+            // Those who have files open keep its file system.
+            self.detach(&mount).await;
+        }
+        self.save();
+    }
+
+    /// A process that was replaced has ended.
     pub(super) fn drained(&mut self, at: usize) {
-        let Live { process, .. } = self.draining.swap_remove(at);
+        let Live { process, device, .. } = self.draining.swap_remove(at);
         info!(target: "kadalu", pool = self.id, pid = process.pid, "a replaced glusterfs has ended");
         self.context.server.withdraw(&self.key(process.number));
-        self.context.store.remove_pid_file(&self.id, process.number);
+        // A target that could not be moved may be left on it.
+        self.dead.push(Dead { number: process.number, device: Some(device) });
+        self.health.next = Instant::now();
         self.save();
     }
 
@@ -130,24 +174,31 @@ impl Runner {
     pub(super) async fn retire(&mut self) {
         (self.following, self.retry, self.down) = (None, None, None);
         let Some(live) = self.live.take() else { return };
-        self.detach(&live.process.mount).await;
-        let ended = timeout(END, live.process.ended()).await.is_ok();
+        let mount = live.process.mount.clone();
         self.draining.push(live);
-        if ended {
-            self.drained(self.draining.len() - 1);
+        // First: a restart of ours finds it as what it is.
+        self.save();
+        self.detach(&mount).await;
+        let at = self.draining.len() - 1;
+        if timeout(END, self.draining[at].process.ended()).await.is_ok() {
+            self.drained(at);
         } else {
             warn!(target: "kadalu", pool = self.id, "the last target is gone, but files are open: glusterfs ends with them");
-            self.save();
         }
     }
 
     /// Without targets: whether nothing is left of the pool.
     pub(super) async fn end(&mut self) -> bool {
         self.retire().await;
-        for dead in std::mem::take(&mut self.dead) {
-            self.discard(dead.number).await;
+        for mount in self.draining.iter().map(|live| live.process.mount.clone()).collect::<Vec<_>>() {
+            self.detach(&mount).await;
         }
-        if !self.draining.is_empty() {
+        for dead in std::mem::take(&mut self.dead) {
+            if !self.discard(dead.number).await {
+                self.dead.push(dead);
+            }
+        }
+        if !self.draining.is_empty() || !self.dead.is_empty() {
             return false;
         }
         self.context.store.remove_pool(&self.id);
@@ -167,19 +218,25 @@ impl Runner {
         self.end().await;
     }
 
+    /// Our file systems, of processes dead and alive.
+    pub(super) fn devices(&self) -> Vec<(u32, u32)> {
+        let live = self.live.iter().chain(&self.draining).map(|live| live.device);
+        live.chain(self.dead.iter().filter_map(|dead| dead.device)).collect()
+    }
+
     /// Drops targets that somebody else has unmounted.
     pub(super) fn forget_unmounted(&mut self) {
         // Unreadable: nothing is known against them.
         let Ok(table) = MountTable::read() else { return };
-        let live = self.live.iter().chain(&self.draining).map(|live| live.device);
-        let ours: Vec<_> = live.chain(self.dead.iter().filter_map(|dead| dead.device)).collect();
+        let ours = self.devices();
         let before = self.targets.len();
+        let unbound = &self.unbound;
         self.targets.retain(|target| {
             let mounted = table.at(&target.path).iter().any(|entry| ours.contains(&entry.device));
-            if !mounted {
+            if !mounted && !unbound.contains(&target.path) {
                 info!(target: "kadalu", path = %target.path.display(), "unmounted by somebody else");
             }
-            mounted
+            mounted || unbound.contains(&target.path)
         });
         if self.targets.len() != before {
             self.save();

@@ -74,6 +74,7 @@ impl Runner {
     /// One look.
     pub(super) async fn look(&mut self) {
         self.forget_unmounted();
+        self.mend().await;
         self.rotate_log();
         let Some(live) = &self.live else { return };
         let gone = MountTable::read().is_ok_and(|table| table.top_at(&live.process.mount).is_none());
@@ -124,29 +125,35 @@ impl Runner {
     /// Keeps the log of glusterfs, and one before it, within bounds.
     fn rotate_log(&self) {
         let log = self.context.store.log(&self.id);
-        if let (Some(live), Ok(known)) = (&self.live, fs::metadata(&log))
-            && known.len() > MAX_LOG
+        if fs::metadata(&log).is_ok_and(|log| log.len() > MAX_LOG)
             && fs::rename(&log, log.with_extension("log.1")).is_ok()
         {
-            // It opens a new one, and fetches its volfile again, which is equal.
-            live.process.signal(Signal::HUP);
+            for live in self.live.iter().chain(&self.draining) {
+                // It opens a new one, and fetches its volfile again, which is equal.
+                live.process.signal(Signal::HUP);
+            }
         }
     }
 
-    fn note(&self, probe: Probe, deadline: Duration) {
+    fn note(&mut self, probe: Probe, deadline: Duration) {
         let Some(live) = &self.live else { return };
         let lookup = probe.lookup.map(|answer| answer.result);
         match lookup {
             Some(Ok(())) => match &probe.graph {
                 Some(Ok(graph)) => {
                     let drift = follow::drift(&live.given, graph).unwrap_or_default();
+                    let bricks_down = follow::bricks_down(&live.given, &graph.bricks);
                     let mut status = self.status();
                     status.graphs = graph.held;
+                    let drifted = self.following.is_none() && status.drift != drift;
                     if self.following.is_none() {
-                        status.drift = drift;
+                        status.drift.clone_from(&drift);
                     }
                     drop(status);
-                    self.note_bricks(follow::bricks_down(&live.given, &graph.bricks));
+                    if drifted {
+                        self.drifted(&drift);
+                    }
+                    self.note_bricks(bricks_down);
                 }
                 // `degraded` is left by a look at the graph alone.
                 _ if self.status().bricks_down.is_empty() => self.set_state("healthy"),
@@ -187,7 +194,8 @@ impl Runner {
             ));
             live.process.signal(Signal::KILL);
             if timeout(Duration::from_secs(5), live.process.ended()).await.is_err() {
-                return self.error(&format!("glusterfs (process {pid}) hangs and cannot be killed"));
+                // Its targets are bound anew all the same: that asks nothing of it.
+                self.error(&format!("glusterfs (process {pid}) hangs and cannot be killed"));
             }
             let since = self.health.since;
             self.lost("hung", since).await;

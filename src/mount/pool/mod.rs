@@ -14,7 +14,7 @@ mod targets;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -37,9 +37,10 @@ use super::{
     glusterfs::Glusterfs,
     helper::Helper,
     host::Config,
+    lock::lock,
     options::MountOptions,
     process::Process,
-    store::{Store, StoredPool, StoredTarget},
+    store::{Store, StoredPool, StoredProcess, StoredTarget},
     volume::{Accepted, Volume, Wanted},
 };
 use crate::server::Server;
@@ -123,10 +124,6 @@ impl Pool {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// What a process was given.
 #[derive(Debug, Clone)]
 struct Given {
@@ -157,6 +154,12 @@ struct Dead {
     device: Option<(u32, u32)>,
 }
 
+impl Live {
+    fn stored(&self) -> StoredProcess {
+        self.process.stored(self.given.accepted.id.clone())
+    }
+}
+
 struct Runner {
     context: Arc<Context>,
     volume: Arc<Volume>,
@@ -168,8 +171,10 @@ struct Runner {
     live: Option<Live>,
     /// Replaced, and kept by open files.
     draining: Vec<Live>,
-    /// Ended processes whose binds may still be at targets.
+    /// Ended processes that have something left.
     dead: Vec<Dead>,
+    /// Targets that are not on the process that there is.
+    unbound: Vec<PathBuf>,
     last_number: u32,
     following: Option<Following>,
     health: Health,
@@ -177,6 +182,8 @@ struct Runner {
     down: Option<(Instant, &'static str)>,
     /// When to try again to start a process for targets that have none, and how often that has failed.
     retry: Option<(Instant, u32)>,
+    /// What is on disk.
+    saved: Mutex<Option<StoredPool>>,
     /// The last replacement that nobody had asked for.
     replaced_at: Option<Instant>,
 }
@@ -197,6 +204,8 @@ impl Runner {
             live: None,
             draining: Vec::new(),
             dead: Vec::new(),
+            unbound: Vec::new(),
+            saved: Mutex::default(),
             last_number: 0,
             following: None,
             down: None,
@@ -212,8 +221,10 @@ impl Runner {
     fn spawn(self, ended: impl FnOnce() + Send + 'static) -> Pool {
         let (commands, receiver) = mpsc::channel(256);
         let pool = Pool { commands, status: self.status.clone(), volume: self.volume.clone() };
+        let actor = tokio::spawn(self.run(receiver));
         tokio::spawn(async move {
-            self.run(receiver).await;
+            // However it ends, it is not asked any more.
+            let _ = actor.await;
             ended();
         });
         pool
@@ -321,27 +332,36 @@ impl Runner {
             id: self.id.clone(),
             volume: self.volume.stored(),
             options: vec![self.options.canonical()],
-            process: self.live.as_ref().map(|live| live.process.stored()),
+            process: self.live.as_ref().map(Live::stored),
             targets: self.targets.clone(),
-            draining: self.draining.iter().map(|live| live.process.stored()).collect(),
+            draining: self.draining.iter().map(Live::stored).collect(),
             offline: self.live.as_ref().is_some_and(|live| live.given.offline),
             graph: self.live.as_ref().map_or(0, |live| live.given.graph),
+            digest: self.live.as_ref().map(|live| live.given.accepted.digest.clone()).unwrap_or_default(),
         }
     }
 
     /// Brings state and status up to what is.
     fn save(&self) {
         let stored = self.stored();
-        if let Err(error) = self.context.store.save_pool(&stored) {
-            self.error(&format!("cannot save the state, which a restart would have to guess: {error}"));
+        let known = lock(&self.saved).as_ref() == Some(&stored);
+        if !known {
+            match self.context.store.save_pool(&stored) {
+                Ok(()) => *lock(&self.saved) = Some(stored.clone()),
+                Err(error) => {
+                    self.error(&format!(
+                        "cannot save the state, which a restart would have to guess: {error}"
+                    ));
+                }
+            }
         }
         let mut status = self.status();
         status.targets = stored.targets.iter().map(shown_target).collect();
         status.process = self.live.as_ref().map(|live| shown_process(&live.process));
         status.draining = self.draining.iter().map(|live| shown_process(&live.process)).collect();
         status.offline = stored.offline;
-        if let Some(live) = &self.live {
-            status.digest_wanted.clone_from(&live.given.accepted.digest);
+        if let Some(accepted) = &self.wanted.borrow().accepted {
+            status.digest_wanted.clone_from(&accepted.digest);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A new glusterfs: started, and believed when I/O works.
 
-use std::{ffi::OsString, io, path::Path, process::ExitStatus, time::Duration};
+use std::{ffi::OsString, path::Path, process::ExitStatus, time::Duration};
 
 use bytes::Bytes;
 use rustix::{io::Errno, process::Signal};
@@ -24,7 +24,7 @@ use crate::{
         mountinfo::MountTable,
         ports,
         process::{Launch, Process, StartError},
-        store::{StoredPool, StoredProcess, make_directory},
+        store::{StoredPool, StoredProcess, StoredVolume, make_directory},
         volume::{Wanted, ask},
     },
     transport::ServerAddress,
@@ -42,6 +42,9 @@ const PROBE: Duration = Duration::from_secs(5);
 
 /// For a bind or an unmount, which can have to wait for bricks.
 pub(super) const HELPER: Duration = Duration::from_secs(20);
+
+/// Servers that the name of a mount's source lists.
+const SHOWN: usize = 8;
 
 /// Between two probes while it starts.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -61,43 +64,18 @@ impl Runner {
         };
         let until = Instant::now() + within;
         let given = self.choose(&say).await?;
-        self.last_number += 1;
+        let installed = self.context.glusterfs.look().await?;
+        self.last_number = self.context.store.free_number(&self.id, self.last_number);
         let number = self.last_number;
-        let mount = self.context.store.mount(&self.id, number);
-        let failed = |error: io::Error| Error::other(format_args!("cannot make {}", mount.display()), error);
-        make_directory(&mount).map_err(failed)?;
+        let launch = self.launch(number, &given, &installed)?;
+        let failed = |error| Error::other(format_args!("cannot make {}", launch.mount.display()), error);
+        make_directory(&launch.mount).map_err(failed)?;
         let log = self.context.store.log(&self.id);
         let log_start = std::fs::metadata(&log).map_or(0, |log| log.len());
-        let installed = self.context.glusterfs.look().await?;
-        let launch = self.launch(number, &given, &installed)?;
-        self.publish(number, &given)?;
         say(format!("starting glusterfs {}", launch.version));
         let began = Instant::now();
-        let outcome = match Process::start(&launch, within).await {
-            Ok(process) => match self.works(&process, &given, until, &say).await {
-                Ok(bricks_down) => Ok((process, bricks_down)),
-                Err(trouble) => {
-                    process.signal(Signal::KILL);
-                    Err(trouble)
-                }
-            },
-            Err(StartError::Run(error)) => {
-                self.discard(number).await;
-                let program = launch.program.display();
-                return Err(Error::new(Reason::Machine, format_args!("cannot run {program}: {error}")));
-            }
-            Err(StartError::Ended(status)) => Err(Trouble { exit: Some(status), ..Trouble::default() }),
-            Err(StartError::TimedOut | StartError::Lost) => Err(Trouble::default()),
-        };
-        match outcome {
-            Ok((process, bricks_down)) => {
-                let table =
-                    MountTable::read().map_err(|error| Error::other("cannot read mountinfo", error))?;
-                let Some(device) = table.top_at(&mount).map(|entry| entry.device) else {
-                    process.signal(Signal::KILL);
-                    self.discard(number).await;
-                    return Err(Error::new(Reason::Other, "the FUSE mount vanished while it was looked at"));
-                };
+        let error = match self.run_until_it_works(&launch, &given, until, &say).await {
+            Ok((process, Works { device, bricks_down })) => {
                 info!(target: "kadalu", pool = self.id, pid = process.pid, version = process.version,
                     offline = given.offline, milliseconds = began.elapsed().as_millis() as u64, "started glusterfs");
                 let mut status = self.status();
@@ -106,21 +84,48 @@ impl Runner {
                 status.digest_active.clone_from(&given.accepted.digest);
                 status.drift.clear();
                 drop(status);
-                Ok(Live { process, device, given })
+                return Ok(Live { process, device, given });
             }
-            Err(mut trouble) => {
+            Err(Fails::Known(error)) => error,
+            Err(Fails::Diagnose(mut trouble)) => {
                 let status = self.volume_status().await;
-                // `.meta` cannot be read while no brick answers: its root is asked for first.
-                if trouble.bricks.is_empty()
-                    && trouble.exit.is_none()
-                    && status != Some(VolumeStatus::Stopped)
-                {
+                // `.meta` cannot be read while no brick answers: its root is asked for first. Nobody waits for a healing.
+                let unknown = trouble.bricks.is_empty() && trouble.exit.is_none();
+                if unknown && progress.is_some() && status != Some(VolumeStatus::Stopped) {
                     trouble.bricks = ports::reachable(self.volume.cluster(), &given.accepted).await;
                 }
-                let error =
-                    trouble.diagnose(&self.volume.stored().name, &given, &read_tail(&log, log_start), status);
-                self.discard(number).await;
-                Err(error)
+                trouble.diagnose(&self.volume.stored().name, &given, &read_tail(&log, log_start), status)
+            }
+        };
+        self.discard(number).await;
+        Err(error)
+    }
+
+    /// A process that runs, or none.
+    async fn run_until_it_works(
+        &self,
+        launch: &Launch,
+        given: &Given,
+        until: Instant,
+        say: &impl Fn(String),
+    ) -> Result<(Process, Works), Fails> {
+        self.publish(launch.number, given).map_err(Fails::Known)?;
+        let left = until.saturating_duration_since(Instant::now());
+        let process = Process::start(launch, left).await.map_err(|error| match error {
+            StartError::Run(error) => {
+                let program = launch.program.display();
+                Fails::Known(Error::new(Reason::Machine, format_args!("cannot run {program}: {error}")))
+            }
+            StartError::Ended(status) => {
+                Fails::Diagnose(Trouble { exit: Some(status), ..Trouble::default() })
+            }
+            StartError::TimedOut | StartError::Lost => Fails::Diagnose(Trouble::default()),
+        })?;
+        match self.works(&process, given, until, say).await {
+            Ok(works) => Ok((process, works)),
+            Err(trouble) => {
+                process.signal(Signal::KILL);
+                Err(Fails::Diagnose(trouble))
             }
         }
     }
@@ -181,15 +186,24 @@ impl Runner {
         ];
         // What `df` and mountinfo show; an unknown option before 10 (facts §11.6).
         if installed.version().major >= 10 {
-            arguments.push(format!("--fs-display-name={}:/{}", stored.servers.join(","), stored.name));
+            // mount(2) takes no more than a page.
+            let servers: Vec<_> = stored.servers.iter().take(SHOWN).cloned().collect();
+            arguments.push(format!("--fs-display-name={}:/{}", servers.join(","), stored.name));
         }
         arguments.extend(self.options.arguments(installed.version())?);
         let version = installed.version().to_string();
-        let process = Some(StoredProcess { pid: 0, start_ticks: 0, number, version: version.clone() });
-        let (offline, graph) = (given.offline, given.graph);
-        // Only what it is for: the rest is found in mountinfo.
-        let (targets, draining) = (Vec::new(), Vec::new());
-        let pool = StoredPool { process, offline, graph, targets, draining, ..self.stored() };
+        let id = given.accepted.id.clone();
+        let process = StoredProcess { pid: 0, start_ticks: 0, number, version: version.clone(), volume: id };
+        // Only what it is for: the rest is found in mountinfo. The kernel takes no more than 128 KiB.
+        let pool = StoredPool {
+            volume: StoredVolume { bricks: Vec::new(), ..self.volume.stored() },
+            process: Some(process),
+            offline: given.offline,
+            graph: given.graph,
+            targets: Vec::new(),
+            draining: Vec::new(),
+            ..self.stored()
+        };
         Ok(Launch {
             program: self.context.glusterfs.program().to_owned(),
             arguments: arguments.into_iter().map(OsString::from).collect(),
@@ -202,14 +216,14 @@ impl Runner {
         })
     }
 
-    /// Waits until I/O works, and returns the bricks that are not connected all the same.
+    /// Waits until I/O works.
     async fn works(
         &self,
         process: &Process,
         given: &Given,
         until: Instant,
         say: &impl Fn(String),
-    ) -> Result<Vec<String>, Trouble> {
+    ) -> Result<Works, Trouble> {
         let began = Instant::now();
         let mut trouble = Trouble::default();
         loop {
@@ -224,10 +238,10 @@ impl Runner {
                         trouble.bricks.clone_from(&graph.bricks);
                     }
                     // Where the mount has vanished, it is the directory below that answers.
-                    let mounted =
-                        MountTable::read().is_ok_and(|table| table.top_at(&process.mount).is_some());
-                    if probe.works() && mounted {
-                        return Ok(super::follow::bricks_down(given, &trouble.bricks));
+                    let table = MountTable::read().unwrap_or_default();
+                    if let (true, Some(mount)) = (probe.works(), table.top_at(&process.mount)) {
+                        let bricks_down = super::follow::bricks_down(given, &trouble.bricks);
+                        return Ok(Works { device: mount.device, bricks_down });
                     }
                     trouble.lookup = probe.lookup.and_then(|answer| answer.result.err());
                     trouble.lookup.is_none() || began.elapsed() < GRACE
@@ -254,16 +268,16 @@ impl Runner {
         Some(ask(&server, self.volume.cluster(), &name).await?.status)
     }
 
-    /// Removes what is left of a process that has ended or is about to.
-    pub(super) async fn discard(&self, number: u32) {
+    /// Removes what is left of a process that has ended or is about to; whether nothing is left.
+    pub(super) async fn discard(&self, number: u32) -> bool {
         let mount = self.context.store.mount(&self.id, number);
         self.context.server.withdraw(&self.key(number));
-        self.detach(&mount).await;
         self.context.store.remove_pid_file(&self.id, number);
+        self.detach(&mount).await
     }
 
-    /// Takes a FUSE mount out of sight and its directory away; those who have files open in it keep them.
-    pub(super) async fn detach(&self, mount: &Path) {
+    /// Takes a FUSE mount out of sight and its directory away, and says whether they are gone; those who have files open in it keep them.
+    pub(super) async fn detach(&self, mount: &Path) -> bool {
         match self.context.helper.unmount(mount, true, HELPER).await {
             // Not mounted, or nothing there.
             Err(failed)
@@ -276,10 +290,24 @@ impl Runner {
             }
             _ => {}
         }
-        if let Err(error) = remove_mount_point(mount) {
+        let removed = remove_mount_point(mount);
+        if let Err(error) = &removed {
             self.error(&format!("cannot remove {}: {error}", mount.display()));
         }
+        removed.is_ok()
     }
+}
+
+/// A process on which I/O works: its file system, and the bricks that are not connected all the same.
+struct Works {
+    device: (u32, u32),
+    bricks_down: Vec<String>,
+}
+
+/// Why there is none.
+enum Fails {
+    Known(Error),
+    Diagnose(Trouble),
 }
 
 /// What was seen of a process on which I/O does not work.

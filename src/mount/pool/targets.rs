@@ -11,6 +11,7 @@ use crate::mount::{
     Error, Reason,
     generated::Mounted,
     helper::{Bind, Failed},
+    mountinfo::{MountEntry, MountTable},
     store::StoredTarget,
 };
 
@@ -24,27 +25,24 @@ impl Runner {
     ) -> Result<Mounted, Error> {
         if self.live.is_none() {
             let live = self.start(within, Some(progress)).await?;
-            self.retry = None;
-            self.health.reset();
-            self.live = Some(live);
-            let down = self.status().bricks_down.clone();
-            self.note_bricks(down);
-            self.give();
+            self.install(live).await;
         } else {
             self.answers(within).await?;
         }
-        let known = self.targets.iter().position(|known| known.path == target.path);
-        match known {
-            Some(at) => self.targets[at] = target.clone(),
-            None => self.targets.push(target.clone()),
-        }
-        // First: what is bound and not known would be left behind.
-        self.save();
-        if let Err(error) = self.bind(&target, Vec::new()).await {
-            self.targets.retain(|known| known.path != target.path);
+        let known = self.targets.iter().any(|known| known.path == target.path);
+        if !known {
+            // First: what is bound and not known would be left behind.
+            self.targets.push(target.clone());
             self.save();
+        }
+        if let Err(error) = self.bind(&target).await {
+            if !known {
+                self.targets.retain(|known| known.path != target.path);
+                self.save();
+            }
             return Err(error);
         }
+        self.unbound.retain(|unbound| *unbound != target.path);
         info!(target: "kadalu", pool = self.id, path = %target.path.display(), subdirectory = target.subdirectory, "mounted");
         Ok(self.mounted(&target.path))
     }
@@ -95,8 +93,8 @@ impl Runner {
         }
     }
 
-    /// Binds a target to the process, in place of binds of the file systems `old`.
-    pub(super) async fn bind(&self, target: &StoredTarget, old: Vec<(u32, u32)>) -> Result<(), Error> {
+    /// Binds a target to the process, in place of binds of earlier ones.
+    pub(super) async fn bind(&self, target: &StoredTarget) -> Result<(), Error> {
         let Some(live) = &self.live else { return Err(Error::new(Reason::Other, "there is no glusterfs")) };
         let bind = Bind {
             mount: live.process.mount.clone(),
@@ -104,7 +102,7 @@ impl Runner {
             target: target.path.clone(),
             read_only: target.read_only,
             staging: self.context.store.stage(),
-            replaces: old,
+            replaces: self.devices(),
         };
         let bound = self.context.helper.bind(&bind, HELPER).await;
         bound.map_err(|failed| bind_error(&failed, target, &self.volume.stored().name))
@@ -116,6 +114,30 @@ impl Runner {
             let sentence = format!("{} is not mounted by this host", path.display());
             return Err(Error::new(Reason::NotMounted, sentence));
         }
+        let table = MountTable::read().map_err(|error| Error::other("cannot read mountinfo", error))?;
+        let (stack, ours) = (table.at(path), self.devices());
+        let is_ours = |entry: &MountEntry| ours.contains(&entry.device);
+        let layers = stack.iter().filter(|entry| is_ours(entry)).count();
+        if let Some(top) = stack.last().filter(|top| !is_ours(top) && layers > 0) {
+            let sentence = format!(
+                "{}: {} ({}) is mounted over it; unmount that first",
+                path.display(),
+                top.source,
+                top.fs_type
+            );
+            return Err(Error::new(Reason::TargetInUse, sentence));
+        }
+        for _ in 0..layers {
+            self.take_away(path, lazy).await?;
+        }
+        info!(target: "kadalu", pool = self.id, path = %path.display(), "unmounted");
+        self.targets.retain(|target| target.path != path);
+        self.unbound.retain(|unbound| unbound != path);
+        self.save();
+        Ok(())
+    }
+
+    async fn take_away(&self, path: &Path, lazy: bool) -> Result<(), Error> {
         self.context.helper.unmount(path, lazy, HELPER).await.map_err(|failed| {
             match failed.errno() == Some(Errno::BUSY.raw_os_error()) {
                 true => Error::new(
@@ -124,11 +146,7 @@ impl Runner {
                 ),
                 false => Error::new(Reason::Other, failed),
             }
-        })?;
-        info!(target: "kadalu", pool = self.id, path = %path.display(), "unmounted");
-        self.targets.retain(|target| target.path != path);
-        self.save();
-        Ok(())
+        })
     }
 }
 
