@@ -41,6 +41,9 @@ impl Seen {
     }
 }
 
+/// What a row says of a mount.
+type Cell<'a> = &'a dyn Fn(&Seen) -> String;
+
 /// Rows of both.
 pub(super) struct Table {
     pub(super) ours: Seen,
@@ -55,7 +58,7 @@ impl fmt::Display for Table {
         };
         let seconds = |time: Duration| format!("{:.2} s", time.as_secs_f64());
         let megabytes = |kib: u64| format!("{:.1} MB", kib as f64 / 1024.0);
-        let rows: [(&str, &dyn Fn(&Seen) -> String); 14] = [
+        let rows: [(&str, Cell); 14] = [
             ("operations", &number("operations")),
             ("failed", &number("failed")),
             ("wrong blocks", &number("bad_blocks")),
