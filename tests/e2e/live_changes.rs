@@ -72,7 +72,7 @@ fn accidents(labs: &Labs) {
     }
     for script in [
         // Of a version of mountd that is not this one.
-        r#"sed -i "s/\"version\": *[0-9]*/\"version\":4000000000/" "$1""#,
+        r#"sed -i "s/\"version\": *[0-9][0-9]*/\"version\":4000000000/" "$1""#,
         r#"printf garbage >"$1""#,
         r#": >"$1""#,
     ] {
@@ -124,14 +124,8 @@ fn without_glusterds(lab: &Lab, host: &MountHost, name: &str, source: &str) -> L
     eventually("the pool is the cluster's own again", || {
         (host.pool(&other)["offline"] == false).then_some(())
     });
-    eventually("every brick is connected, that on a new port too", || {
-        let volume = host.volume(name);
-        let pools = volume["pools"].as_array().expect("a list of pools").iter();
-        pools
-            .map(|pool| pool["bricks_down"].as_array().map_or(0, Vec::len))
-            .all(|down| down == 0)
-            .then_some(())
-    });
+    host.wait_connected(name);
+
     crate::mounted::wait_healed(lab.host(0), name);
     load
 }
