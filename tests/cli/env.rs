@@ -19,6 +19,7 @@ fn every_flag_has_a_variable() {
         &["bench", "connections"],
         &["bench", "notify"],
         &["bench", "io"],
+        &["bench", "live"],
         &["completions"],
         &["man"],
     ] {

@@ -60,6 +60,8 @@ fn accidents(labs: &Labs) {
         server.start_glusterd();
         lab.wait_for_peers();
         host.wait_active(server, name);
+        // A graph that was made without this glusterd has found its brick: the next one may go.
+        host.wait_connected(name);
     }
     let second = without_glusterds(&lab, &host, name, &source);
     for _ in 0..4 {
@@ -72,7 +74,7 @@ fn accidents(labs: &Labs) {
     }
     for script in [
         // Of a version of mountd that is not this one.
-        r#"sed -i "s/\"version\": *[0-9]*/\"version\":4000000000/" "$1""#,
+        r#"sed -i "s/\"version\": *[0-9][0-9]*/\"version\":4000000000/" "$1""#,
         r#"printf garbage >"$1""#,
         r#": >"$1""#,
     ] {
@@ -124,14 +126,7 @@ fn without_glusterds(lab: &Lab, host: &MountHost, name: &str, source: &str) -> L
     eventually("the pool is the cluster's own again", || {
         (host.pool(&other)["offline"] == false).then_some(())
     });
-    eventually("every brick is connected, that on a new port too", || {
-        let volume = host.volume(name);
-        let pools = volume["pools"].as_array().expect("a list of pools").iter();
-        pools
-            .map(|pool| pool["bricks_down"].as_array().map_or(0, Vec::len))
-            .all(|down| down == 0)
-            .then_some(())
-    });
+    host.wait_connected(name);
     crate::mounted::wait_healed(lab.host(0), name);
     load
 }

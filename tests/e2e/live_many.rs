@@ -22,7 +22,8 @@ fn hundred_targets(labs: &Labs) {
     // In one go: a hundred times into the host's namespaces takes longer.
     let script = format!(
         "for n in $(seq {TARGETS}); do mkdir {all}/d$n {dir}/t$n; \
-         /mnt/shared/kadalu mount --socket {} {source}/d$n {dir}/t$n; echo $n >{dir}/t$n/file; done",
+         {} mount --socket {} {source}/d$n {dir}/t$n; echo $n >{dir}/t$n/file; done",
+        client.binary(),
         host.socket()
     );
     client.shell(&script);

@@ -52,10 +52,9 @@ fn poisoned(labs: &Labs) {
     let load = Load::start(client, &target, &[]);
 
     let good = volfile();
-    let top = format!("volume {name}\n");
     let poisons = [
         (good.replacen("end-volume", "", 1), "end-volume"),
-        (good.replace(&top, &format!("{top}    option x `touch /mnt/shared/executed`\n")), "backtick"),
+        (format!("{good}# `touch /mnt/shared/executed`\n"), "backtick"),
         (good.replace("subvolumes poison-client-0", "subvolumes nobody"), "nobody"),
         (good.replace("type protocol/client", "type protocol/nonsense"), "protocol/nonsense"),
     ];

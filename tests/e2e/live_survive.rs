@@ -70,7 +70,7 @@ fn lost_its_state(labs: &Labs) {
     for script in [
         r#"rm "$1""#,
         r#"printf garbage >"$1""#,
-        r#"sed -i "s/\"version\": *[0-9]*/\"version\":4000000000/" "$1""#,
+        r#"sed -i "s/\"version\": *[0-9][0-9]*/\"version\":4000000000/" "$1""#,
         r#"truncate -s 10 "$1""#,
     ] {
         host.end(Signal::Kill);

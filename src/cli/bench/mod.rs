@@ -4,6 +4,7 @@ mod child;
 mod connections;
 mod fetch;
 mod io;
+mod live;
 mod notify;
 mod raw;
 mod serve;
@@ -27,6 +28,7 @@ enum What {
     Connections(connections::ConnectionsBench),
     Notify(notify::NotifyBench),
     Io(io::IoBench),
+    Live(live::LiveBench),
     #[command(hide = true)]
     MappedReader(io::MappedReader),
 }
@@ -47,6 +49,7 @@ impl Bench {
             What::Connections(bench) => bench.run().await,
             What::Notify(bench) => bench.run().await,
             What::Io(bench) => bench.run().await,
+            What::Live(bench) => bench.run().await,
             What::MappedReader(reader) => reader.run(),
         }
     }
