@@ -100,6 +100,7 @@ fn accidents(labs: &Labs) {
 /// has changed, and a brick has another port. Gives back the load on the new mount.
 fn without_glusterds(lab: &Lab, host: &MountHost, name: &str, source: &str) -> Load {
     let client = lab.client();
+    wait_for_ports(lab, host, name);
     for server in lab.servers() {
         server.kill_glusterd(Signal::Kill);
     }
@@ -129,6 +130,24 @@ fn without_glusterds(lab: &Lab, host: &MountHost, name: &str, source: &str) -> L
     host.wait_connected(name);
     crate::mounted::wait_healed(lab.host(0), name);
     load
+}
+
+/// Waits until the mount host has noted where each brick is: a glusterd that comes back to a volume that has changed
+/// starts its bricks anew, on other ports.
+fn wait_for_ports(lab: &Lab, host: &MountHost, name: &str) {
+    eventually("the ports of all bricks are known", || {
+        let stored = lab.client().shell(&format!("cat {}/volumes/*/volume.json", host.state()));
+        let stored: serde_json::Value = serde_json::from_str(&stored).expect("its state");
+        let known = |server: &Host| {
+            let bricks = stored["bricks"].as_array()?;
+            let brick = bricks.iter().find(|brick| brick["host"] == server.name())?;
+            brick["port"].as_u64()
+        };
+        lab.servers()
+            .iter()
+            .all(|server| brick(server, name).map(|(_, port)| port.into()) == known(server))
+            .then_some(())
+    });
 }
 
 /// Kills the server's brick and has it started again on another port: its own is taken, for as long as what is given
