@@ -114,8 +114,8 @@ fn targets(labs: &Labs) {
     fails(&host, &source, &[], TARGET, &[&target]);
     lab.client().shell(&format!("umount {target}"));
     let wrong = |target: &str, words: &[&str]| {
-        let said = host.kadalu(&["mount", &source, target]).expect(USAGE).says(words);
-        eprintln!("exit {USAGE}: {}", said.stderr.trim_end());
+        let said = host.kadalu(&["mount", &source, target]).expect(TARGET).says(words);
+        eprintln!("exit {TARGET}: {}", said.stderr.trim_end());
     };
     wrong(&format!("{target}/nothing"), &["nothing"]);
     lab.client().shell(&format!("touch {target}/file"));
