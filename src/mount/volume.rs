@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     time::{Instant, interval_at, sleep_until, timeout},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -34,13 +34,14 @@ use crate::{
 };
 
 /// A change is passed on when no other has come for so long: each graph that a mount goes through costs it memory for good.
-const QUIET: Duration = Duration::from_millis(250);
+const QUIET: Duration = Duration::from_millis(100);
 
 /// In a storm of changes, one is passed on after so long.
 const STORM: Duration = Duration::from_secs(2);
 
-/// Between looks at the ports of the bricks.
+/// Between looks at the ports of the bricks, and after a glusterd has come back, which may start bricks anew on other ports.
 const PORTS: Duration = Duration::from_secs(600);
+const PORTS_SOON: Duration = Duration::from_secs(15);
 
 /// How often, and after which time, it is asked again which volume a volfile is of.
 const QUESTIONS: u32 = 5;
@@ -123,6 +124,8 @@ struct Shared {
     store: Arc<Store>,
     stored: Mutex<StoredVolume>,
     status: Mutex<generated::Volume>,
+    /// Bricks have come or gone: their ports may be others.
+    bricks_changed: Notify,
 }
 
 impl Shared {
@@ -172,8 +175,13 @@ impl Volume {
             None => cluster.watch(&stored.name),
         };
         let (wanted, receiver) = watch::channel(Wanted { accepted, ..Wanted::default() });
-        let shared =
-            Arc::new(Shared { cluster, store, stored: Mutex::new(stored), status: Mutex::new(status) });
+        let shared = Arc::new(Shared {
+            cluster,
+            store,
+            stored: Mutex::new(stored),
+            status: Mutex::new(status),
+            bricks_changed: Notify::new(),
+        });
         shared.save();
         let follower = Follower {
             shared: shared.clone(),
@@ -202,6 +210,11 @@ impl Volume {
 
     pub(super) fn cluster(&self) -> &Cluster {
         &self.shared.cluster
+    }
+
+    /// Bricks of it have come or gone.
+    pub(super) fn bricks_changed(&self) {
+        self.shared.bricks_changed.notify_one();
     }
 
     /// Its status, without its pools.
@@ -258,6 +271,7 @@ impl Follower {
     async fn run(mut self, mut commands: mpsc::Receiver<oneshot::Sender<Result<String, Error>>>) {
         let mut ports_due = interval_at(Instant::now() + PORTS, PORTS);
         let mut ports = None;
+        let shared = self.shared.clone();
         loop {
             if self.look_at_ports && self.wanted.borrow().connected.is_some() && ports.is_none() {
                 self.look_at_ports = false;
@@ -267,7 +281,12 @@ impl Follower {
             }
             let due = self.pending.as_ref().map(|p| (p.latest + QUIET).min(p.first + STORM));
             tokio::select! {
-                event = self.watch.next() => self.event(event),
+                event = self.watch.next() => {
+                    if matches!(event, Event::Connected(_)) {
+                        ports_due.reset_after(PORTS_SOON);
+                    }
+                    self.event(event);
+                }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                     if let Some(pending) = self.pending.take() {
                         self.judge(pending).await;
@@ -278,6 +297,10 @@ impl Follower {
                     let _ = answer.send(self.accept_replacement());
                 }
                 _ = ports_due.tick() => self.look_at_ports = true,
+                () = shared.bricks_changed.notified() => {
+                    self.look_at_ports = true;
+                    ports_due.reset_after(PORTS_SOON);
+                }
                 seen = async { match &mut ports { Some(ports) => ports.await, None => std::future::pending().await } } => {
                     ports = None;
                     self.note_ports(seen);

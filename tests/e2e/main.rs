@@ -27,8 +27,10 @@ mod labs;
 mod live_changes;
 mod live_failures;
 mod live_heal;
+mod live_interrupted;
 mod live_many;
 mod live_poison;
+mod live_replaced;
 mod live_skew;
 mod live_survive;
 mod mounted;
@@ -65,7 +67,9 @@ const STORIES: &[Story] = &[
     live_changes::STORY,
     live_skew::STORY,
     live_poison::STORY,
+    live_replaced::STORY,
     live_heal::STORY,
+    live_interrupted::STORY,
     live_survive::STORY,
     live_many::STORY,
     live_failures::STORY,

@@ -240,6 +240,7 @@ impl Runner {
                 warn!(target: "kadalu", pool = self.id, bricks = down.join(" "), "not connected");
             }
             status.bricks_down = down;
+            self.volume.bricks_changed();
         }
     }
 }
