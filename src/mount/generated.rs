@@ -181,7 +181,7 @@ pub struct Pool {
     /// `sha256:…` of the volfile it should have.
     #[prost(string, tag = "6")]
     pub digest_wanted: ::prost::alloc::string::String,
-    /// `sha256:…` of the volfile that it was last given.
+    /// `sha256:…` of the last one that was proven to be active.
     #[prost(string, tag = "7")]
     pub digest_active: ::prost::alloc::string::String,
     /// Serves from the last good volfile on disk, by brick addresses and ports last seen.
@@ -277,6 +277,7 @@ pub struct AcceptReplacedReply {
 #[derive(serde::Serialize)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Failure {
+    /// What a script decides by.
     #[prost(enumeration = "failure::Reason", tag = "1")]
     pub reason: i32,
 }
@@ -296,22 +297,29 @@ pub mod failure {
     )]
     #[repr(i32)]
     pub enum Reason {
+        /// Anything else.
         Other = 0,
         /// The request makes no sense: an option, a path, a server's name.
         Invalid = 1,
+        /// No server of the cluster could be reached, and there is no volfile on disk.
         Unreachable = 2,
+        /// There is no such volume.
         NoSuchVolume = 3,
+        /// The volume needs another glusterfs than the one installed.
         OpVersion = 4,
+        /// TLS or access control is in the way, of a glusterd or of a brick.
         Access = 5,
+        /// The volfile is not one that the installed glusterfs may load.
         InvalidVolfile = 6,
         /// The volume is not started.
         Stopped = 7,
         /// Bricks cannot be reached, or too few of them.
         Bricks = 8,
-        /// The directory is not in the volume.
+        /// The directory is not in the volume, or the target is not there.
         NoSuchDirectory = 9,
         /// Something else is mounted at the target.
         TargetInUse = 10,
+        /// The target is not mounted by this host.
         NotMounted = 11,
         /// Files are open.
         Busy = 12,

@@ -5,7 +5,7 @@ use tonic::{Code, Status};
 
 use crate::mount::{
     Error, Reason,
-    generated::{Failure, failure},
+    generated::Failure,
 };
 
 /// The most bytes of a sentence in a status: it travels in a header, in which a byte can become three, and of which a
@@ -29,7 +29,7 @@ pub(super) fn told(status: &Status) -> Option<Error> {
         return None;
     }
     // The reason of a later version, and of what is no failure of the host, is another one.
-    let reason = Failure::decode(status.details()).map_or(Reason::Other, |failure| failure.reason().into());
+    let reason = Failure::decode(status.details()).map_or(Reason::Other, |failure| failure.reason());
     Some(Error::new(reason, status.message()))
 }
 
@@ -52,29 +52,6 @@ fn code(reason: Reason) -> Code {
     }
 }
 
-impl From<failure::Reason> for Reason {
-    fn from(reason: failure::Reason) -> Self {
-        match reason {
-            failure::Reason::Other => Self::Other,
-            failure::Reason::Invalid => Self::Invalid,
-            failure::Reason::Unreachable => Self::Unreachable,
-            failure::Reason::NoSuchVolume => Self::NoSuchVolume,
-            failure::Reason::OpVersion => Self::OpVersion,
-            failure::Reason::Access => Self::Access,
-            failure::Reason::InvalidVolfile => Self::InvalidVolfile,
-            failure::Reason::Stopped => Self::Stopped,
-            failure::Reason::Bricks => Self::Bricks,
-            failure::Reason::NoSuchDirectory => Self::NoSuchDirectory,
-            failure::Reason::TargetInUse => Self::TargetInUse,
-            failure::Reason::NotMounted => Self::NotMounted,
-            failure::Reason::Busy => Self::Busy,
-            failure::Reason::Machine => Self::Machine,
-            failure::Reason::TimedOut => Self::TimedOut,
-            failure::Reason::NoHost => Self::NoHost,
-        }
-    }
-}
-
 fn cut(message: &str) -> String {
     match message.len() {
         ..=MAX_MESSAGE => message.to_owned(),
@@ -89,9 +66,7 @@ mod tests {
     #[test]
     fn every_reason_comes_back() {
         let mut reasons = 0;
-        while let Ok(wire) = failure::Reason::try_from(reasons) {
-            let reason = Reason::from(wire);
-            assert_eq!(reason as i32, reasons, "{wire:?} has the number of {reason:?}");
+        while let Ok(reason) = Reason::try_from(reasons) {
             let back = told(&status(&Error::new(reason, "a sentence"))).unwrap();
             assert_eq!((back.reason(), back.to_string()), (reason, "a sentence".to_owned()));
             reasons += 1;
