@@ -40,7 +40,7 @@ impl fmt::Debug for Generation {
 }
 
 impl Generation {
-    pub(super) fn new(number: u64, text: &[u8], server: ServerAddress) -> Self {
+    pub(crate) fn new(number: u64, text: &[u8], server: ServerAddress) -> Self {
         // A copy: what arrived is a slice of a read buffer, and this may live for days.
         Self { number, text: Bytes::copy_from_slice(text), digest: digest(text), server }
     }

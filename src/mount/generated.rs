@@ -104,7 +104,7 @@ pub struct Volume {
     /// The server it is watched through; empty while there is none.
     #[prost(string, tag = "5")]
     pub connected: ::prost::alloc::string::String,
-    /// Counts accepted volfiles since the mount host started; 0 before the first.
+    /// Counts accepted volfiles that differ, from 1 for the one that it began with; 0 before the first.
     #[prost(uint64, tag = "6")]
     pub generation: u64,
     /// `sha256:…` of the last accepted volfile.

@@ -12,7 +12,10 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use tokio::sync::{Mutex as AsyncMutex, mpsc::UnboundedSender};
+use tokio::{
+    sync::{Mutex as AsyncMutex, mpsc::UnboundedSender},
+    time::{Instant, timeout},
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 
@@ -150,12 +153,18 @@ impl Host {
             }
         }
         let volumes = store.volumes();
+        // By volume, the versions of the processes that have it.
+        let mut running = HashMap::<_, Vec<Version>>::new();
+        for pool in &pools {
+            let versions =
+                pool.process.iter().chain(&pool.draining).filter_map(|p| p.version.parse::<Version>().ok());
+            running.entry(pool.volume.key.clone()).or_default().extend(versions);
+        }
         for stored in pools {
+            let running = running.get(&stored.volume.key).cloned().unwrap_or_default();
             let id = stored.id.clone();
             let known = volumes.iter().find(|volume| volume.key == stored.volume.key);
-            let running =
-                stored.process.iter().chain(&stored.draining).filter_map(|p| p.version.parse().ok());
-            let pool = match self.adopt_volume(known.unwrap_or(&stored.volume), running) {
+            let pool = match self.adopt_volume(known.unwrap_or(&stored.volume), running.into_iter()) {
                 Ok(volume) => {
                     let ended = self.forget(id.clone());
                     adopt(self.0.context.clone(), volume, stored.clone(), &table, ended).await
@@ -244,8 +253,14 @@ impl Host {
             0 => self.0.context.config.mount_timeout,
             seconds => Duration::from_secs(seconds.into()),
         };
+        let until = Instant::now() + within;
+        let left = || until.saturating_duration_since(Instant::now());
         loop {
-            let volume = self.find(&source, &progress).await?;
+            let volume = timeout(left(), self.find(&source, &progress)).await.unwrap_or_else(|_| {
+                let sentence =
+                    format!("no server has given the volfile of {} within {within:?}", source.volume);
+                Err(Error::new(Reason::TimedOut, sentence))
+            })?;
             let id = pool_id(&volume, &options);
             let other = self.pool_of(&target.path).is_some_and(|known| known.status().id != id);
             self.check_target(&target, other, is_directory)?;
@@ -254,7 +269,7 @@ impl Host {
             }
             let pool = self.pool(id, &volume, &options);
             // One that ends while it is asked makes room for another.
-            if let Ok(mounted) = pool.mount(target.clone(), within, progress.clone()).await {
+            if let Ok(mounted) = pool.mount(target.clone(), left(), progress.clone()).await {
                 return mounted;
             }
         }
@@ -511,7 +526,7 @@ async fn resolved(path: impl AsRef<Path>) -> Result<(PathBuf, bool), Error> {
             }
         }
     });
-    match tokio::time::timeout(LOOK, resolving).await {
+    match timeout(LOOK, resolving).await {
         Ok(Ok((path, _))) if path == Path::new("/") => Err(invalid("it is the root directory")),
         Ok(Ok(resolved)) => Ok(resolved),
         // As it was given, without doubled and trailing slashes.

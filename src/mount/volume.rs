@@ -33,8 +33,10 @@ use crate::{
     xdr::Opaque,
 };
 
-/// A change is passed on when no other has come for so long: each graph that a mount goes through costs it memory for good.
-const QUIET: Duration = Duration::from_millis(100);
+/// A change is passed on when no other has come for so long, and so long after the one before: each graph that a mount goes
+/// through costs it memory for good.
+const QUIET: Duration = Duration::from_millis(50);
+const APART: Duration = Duration::from_secs(1);
 
 /// In a storm of changes, one is passed on after so long.
 const STORM: Duration = Duration::from_secs(2);
@@ -164,6 +166,7 @@ impl Volume {
         let status = generated::Volume {
             name: stored.name.clone(),
             key: stored.key.clone(),
+            generation: u64::from(accepted.is_some()),
             digest: accepted.as_ref().map(|accepted| accepted.digest.clone()).unwrap_or_default(),
             kind: accepted.as_ref().map(|accepted| accepted.kind.clone()).unwrap_or_default(),
             ..Default::default()
@@ -193,6 +196,7 @@ impl Volume {
             look_at_ports: true,
             unsure: true,
             heard: false,
+            changed: None,
         };
         let token = stop.clone();
         tokio::spawn(async move { token.run_until_cancelled(follower.run(commands)).await });
@@ -252,6 +256,14 @@ struct Pending {
     asked: u32,
 }
 
+impl Pending {
+    /// When to pass it on, where the last change was passed on at `changed`.
+    fn due(&self, changed: Option<Instant>) -> Instant {
+        let quiet = (self.latest + QUIET).min(self.first + STORM);
+        changed.map_or(quiet, |changed| quiet.max(changed + APART))
+    }
+}
+
 struct Follower {
     shared: Arc<Shared>,
     glusterfs: Arc<Glusterfs>,
@@ -263,6 +275,8 @@ struct Follower {
     look_at_ports: bool,
     /// The name may have gone to another volume since the last volfile was accepted.
     unsure: bool,
+    /// When the last change was passed on.
+    changed: Option<Instant>,
     /// The server of the present connection has said what it has.
     heard: bool,
 }
@@ -279,7 +293,7 @@ impl Follower {
                 let bricks = accepted.map(|accepted| accepted.bricks()).unwrap_or_default();
                 ports = Some(Box::pin(ports::of(self.shared.cluster.clone(), bricks)));
             }
-            let due = self.pending.as_ref().map(|p| (p.latest + QUIET).min(p.first + STORM));
+            let due = self.pending.as_ref().map(|p| p.due(self.changed));
             tokio::select! {
                 event = self.watch.next() => {
                     if matches!(event, Event::Connected(_)) {
@@ -365,7 +379,6 @@ impl Follower {
         if known && !self.unsure {
             self.pending = None;
             self.clear_rejection(true);
-            self.shared.status().generation = generation.number;
         } else {
             self.pending = Some(Pending { generation, first, latest: now, asked: 0 });
         }
@@ -438,16 +451,18 @@ impl Follower {
         let before = self.wanted.borrow().accepted.clone();
         let change = before.as_ref().map(|before| before.change_to(&accepted));
         let mut status = self.shared.status();
-        status.generation = generation.number;
+        status.generation += u64::from(before.is_none());
         status.digest.clone_from(&accepted.digest);
         status.kind.clone_from(&accepted.kind);
         let name = status.name.clone();
         if let Some(change) = change.filter(|change| change.class != Class::None) {
             info!(target: "kadalu", volume = name, digest = accepted.digest, class = %change.class, items = change.items.len(), "changed");
+            status.generation += 1;
             match change.class {
                 Class::Topology => status.changes_topology += 1,
                 _ => status.changes_options += 1,
             }
+            self.changed = Some(Instant::now());
             self.look_at_ports |= change.class == Class::Topology;
             status.last_change = Some(generated::Change {
                 time: now(),
@@ -520,4 +535,47 @@ pub(super) fn now() -> String {
 
 pub(super) fn time(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{transport::ServerAddress, volfile::example::Example};
+
+    fn accepted(example: &Example) -> Accepted {
+        Accepted::new(example.volfile().render().unwrap().into(), None).unwrap()
+    }
+
+    #[test]
+    fn one_change_is_passed_on_at_once_and_a_burst_of_them_as_few() {
+        let start = Instant::now();
+        let server = ServerAddress::tcp("g1", 24007).unwrap();
+        let generation = Arc::new(Generation::new(1, b"", server));
+        let at = |millis| start + Duration::from_millis(millis);
+        let pending = |first, latest| Pending {
+            generation: generation.clone(),
+            first: at(first),
+            latest: at(latest),
+            asked: 0,
+        };
+        assert_eq!(pending(0, 0).due(None), at(50));
+        assert_eq!(pending(5000, 5000).due(Some(at(100))), at(5050));
+        // Two in a row, and a storm without end.
+        assert_eq!(pending(300, 300).due(Some(at(50))), at(1050));
+        assert_eq!(pending(0, 9000).due(None), at(2000));
+    }
+
+    #[test]
+    fn what_means_the_same_is_known_by_its_meaning() {
+        let example = Example::with_bricks("v", 3, 3);
+        let (one, spelled) = (accepted(&example), example.volfile().render().unwrap());
+        let spelled = Accepted::new([b"# another layout\n".to_vec(), spelled].concat().into(), None).unwrap();
+        assert_ne!(one.digest, spelled.digest);
+        assert_eq!(one.meaning, spelled.meaning);
+        assert_eq!(one.change_to(&spelled).class, Class::None);
+        let other = accepted(&example.option("debug/io-stats", "log-level", "DEBUG"));
+        assert_ne!(one.meaning, other.meaning);
+        assert_eq!((one.kind.as_str(), one.bricks().len()), ("replicate 3", 3));
+        assert!(Accepted::new("volume v".into(), None).is_none());
+    }
 }

@@ -3,10 +3,7 @@
 use prost::Message;
 use tonic::{Code, Status};
 
-use crate::mount::{
-    Error, Reason,
-    generated::Failure,
-};
+use crate::mount::{Error, Reason, generated::Failure};
 
 /// The most bytes of a sentence in a status: it travels in a header, in which a byte can become three, and of which a
 /// client takes 16 KiB.

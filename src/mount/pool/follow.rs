@@ -290,3 +290,61 @@ fn needs_new_graph(change: &Change) -> bool {
     };
     change.class == Class::Options && change.items.iter().any(connection)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{client::digest, mount::volume::Accepted, volfile::example::Example};
+
+    fn given(example: &Example) -> Given {
+        let text = bytes::Bytes::from(example.volfile().render().unwrap());
+        let accepted = Arc::new(Accepted::new(text.clone(), None).unwrap());
+        Given { digest: digest(&text), text, accepted, graph: 0, offline: false }
+    }
+
+    /// As `.meta` shows it: with `meta` on top and what is known at run time.
+    fn active(example: &Example, connected: &[bool]) -> helper::Graph {
+        let text = String::from_utf8(example.volfile().render().unwrap()).unwrap();
+        let text =
+            text.replace("    option remote-host", "    option process-uuid x\n    option remote-host");
+        let text = text + "\nvolume meta-autoload\n    type meta\n    subvolumes v\nend-volume\n";
+        let bricks = connected.iter().enumerate();
+        let bricks = bricks.map(|(n, &connected)| Brick { client: format!("v-client-{n}"), connected });
+        let (version, name) = ("10.3".to_owned(), "g".to_owned());
+        helper::Graph { version, name, held: 1, volfile: text.into_bytes(), bricks: bricks.collect() }
+    }
+
+    fn example() -> Example {
+        Example::new("v", 3, [("g1", "/b"), ("g2", "/b"), ("g3", "/b")])
+    }
+
+    #[test]
+    fn a_graph_is_known_by_its_translators_and_not_by_their_options() {
+        let given = given(&example());
+        assert_eq!(stands(&given, &active(&example(), &[true; 3])), Standing::Active(Vec::new()));
+        let down = vec!["g2:/b".to_owned()];
+        assert_eq!(stands(&given, &active(&example(), &[true, false, true])), Standing::Active(down));
+        let options = example().option("protocol/client", "ping-timeout", "7");
+        assert_eq!(stands(&given, &active(&options, &[true; 3])), Standing::Active(Vec::new()));
+        let mut moved = example();
+        moved.bricks[2].0 = "g9".to_owned();
+        let Standing::Other(reason) = stands(&given, &active(&moved, &[true; 3])) else { panic!() };
+        assert_eq!(reason, "its active graph is another one: ~ brick g9:/b → g3:/b (v-client-2)");
+    }
+
+    #[test]
+    fn a_changed_connection_needs_a_new_graph_unless_there_is_one_anyway() {
+        let change = |from: &Example, to: &Example| given(from).accepted.change_to(&given(to).accepted);
+        let tls = example().option("protocol/client", "transport.socket.ssl-enabled", "on");
+        assert!(needs_new_graph(&change(&example(), &tls)));
+        assert!(!needs_new_graph(&change(
+            &example(),
+            &example().option("debug/io-stats", "log-level", "DEBUG")
+        )));
+        let mut moved = tls;
+        moved.bricks[0].1 = "/other".to_owned();
+        assert!(!needs_new_graph(&change(&example(), &moved)));
+    }
+}

@@ -159,10 +159,10 @@ impl Runner {
         self.save();
     }
 
-    /// A process that was replaced has ended.
+    /// A process that was replaced, or has no targets any more, has ended.
     pub(super) fn drained(&mut self, at: usize) {
         let Live { process, device, .. } = self.draining.swap_remove(at);
-        info!(target: "kadalu", pool = self.id, pid = process.pid, "a replaced glusterfs has ended");
+        info!(target: "kadalu", pool = self.id, pid = process.pid, "a glusterfs without targets has ended");
         self.context.server.withdraw(&self.key(process.number));
         // A target that could not be moved may be left on it.
         self.dead.push(Dead { number: process.number, device: Some(device) });

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Every so many looks the graph is looked at too.
-const GRAPH: u32 = 8;
+const GRAPH: u32 = 2;
 
 /// Looks in a row at which nothing at all answered, and that many of them after a notification that was not followed.
 const SILENT: u32 = 3;

@@ -162,6 +162,8 @@ fn bind_error(failed: &Failed, target: &StoredTarget, volume: &str) -> Error {
             Error::new(Reason::NoSuchDirectory, sentence)
         }
         Some(Errno::BUSY) => Error::new(Reason::TargetInUse, failed),
+        // In the volume itself.
+        Some(Errno::INVAL) => Error::new(Reason::Invalid, failed),
         Some(Errno::PERM | Errno::ACCESS) => {
             let sentence = format!("{path}: {failed}; the mount host needs root, with CAP_SYS_ADMIN");
             Error::new(Reason::Machine, sentence)
