@@ -120,7 +120,9 @@ fn without_glusterds(lab: &Lab, host: &MountHost, name: &str, source: &str) -> L
         server.start_glusterd();
     }
     lab.wait_for_peers();
+    settle_bricks(lab, name);
     let _listener = move_brick(lab.host(1), name);
+    settle_bricks(lab, name);
     toggle(lab.host(0), name, "performance.readdir-ahead");
     client.shell(&format!("ip rule del {rule}"));
     host.wait_active(lab.host(0), name);
@@ -150,17 +152,43 @@ fn wait_for_ports(lab: &Lab, host: &MountHost, name: &str) {
     });
 }
 
+/// Waits until each server's brick listens where its glusterd says it does. A glusterd that was killed may lose track of
+/// its brick, or start another beside it; then it does what an admin would do.
+fn settle_bricks(lab: &Lab, name: &str) {
+    for server in lab.servers() {
+        let mut tries = 0;
+        eventually(&format!("the brick of {} serves", server.name()), || {
+            let listens = brick(server, name).is_some_and(|(pid, port)| {
+                let listener = server.exec("sh", &["-c", &format!("ss -Hltnp sport = :{port}")]).text();
+                listener.contains(&format!("pid={pid},"))
+            });
+            tries += 1;
+            if !listens && tries % 20 == 0 {
+                end_bricks(server, name);
+                // It may say no while it is at it.
+                let _ = server.try_gluster(&["volume", "start", name, "force"]);
+            }
+            listens.then_some(())
+        });
+    }
+}
+
+/// Kills the server's brick processes of a volume.
+fn end_bricks(server: &Host, name: &str) {
+    server.shell(&format!("pkill -KILL -f '[g]lusterfsd .*/mnt/bricks/{name}-' || true"));
+}
+
 /// Kills the server's brick and has it started again on another port: its own is taken, for as long as what is given
 /// back lives.
 fn move_brick(server: &Host, name: &str) -> Running {
-    let (pid, port) = brick(server, name).expect("a brick that runs");
-    server.shell(&format!("kill -9 {pid}"));
+    let (_, port) = brick(server, name).expect("a brick that runs");
+    end_bricks(server, name);
     let listen = format!("{}:{port}", server.address());
-    let dir = "/mnt/bricks";
-    let listener = server.spawn_kadalu(&["volfile-server", "--listen", &listen, "--dir", dir]);
-    eventually("the old port is taken", || {
-        (server.exec("sh", &["-c", &format!("ss -Hltn sport = :{port} | grep -q .")]).status == Some(0))
-            .then_some(())
+    let listener = eventually("the old port is taken", || {
+        let mut listener =
+            server.spawn_kadalu(&["volfile-server", "--listen", &listen, "--dir", "/mnt/bricks"]);
+        sleep(Duration::from_millis(300));
+        listener.runs().then_some(listener)
     });
     server.gluster(&["volume", "start", name, "force"]);
     eventually("the brick runs on another port", || brick(server, name).filter(|(_, now)| *now != port));
