@@ -84,7 +84,7 @@ impl Mount {
             // Up to a day; a part of a second is one, as 0 is no time given.
             timeout_seconds: self.timeout.map_or(0, |timeout| timeout.as_secs_f64().ceil() as u32),
         };
-        let host = self.host.connect().await?;
+        let host = self.host.connect_soon().await?;
         let (progress, lines) = mpsc::unbounded_channel();
         let mounting = host.mount(request, progress);
         let mounted = match io::stderr().is_terminal() {

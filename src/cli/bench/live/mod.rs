@@ -13,7 +13,7 @@ use std::{
 };
 
 use clap::Args;
-use glusterd_client::transport::ServerAddress;
+use glusterd_client::transport::{ServerAddress, parse_servers};
 
 use crate::cli::{Exit, Failure, output, servers::Target};
 use admin::{Admin, Change};
@@ -31,6 +31,9 @@ use table::{Seen, Table};
 pub(crate) struct LiveBench {
     #[command(flatten)]
     target: Target,
+    /// Servers that the stock mount is given, a comma list; without it, all
+    #[arg(long, env = "KADALU_STOCK_SERVERS", value_name = "SERVERS")]
+    stock_servers: Option<String>,
     /// How to run gluster on a server, such as 'ssh g1 gluster'
     #[arg(long, env = "KADALU_ADMIN", value_name = "COMMAND")]
     admin: String,
@@ -53,6 +56,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// The two mount points, and what was seen there so far.
 struct Sides {
+    /// When the loads began, or a moment later.
+    begun: Instant,
     ours: (PathBuf, Seen),
     stock: (PathBuf, Seen),
 }
@@ -73,6 +78,13 @@ impl LiveBench {
         let (servers, volume) = self.target.parse()?;
         let (hosts, ports) = addresses(&servers)?;
         let list = servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let hosts = match &self.stock_servers {
+            Some(stock) => {
+                let stock = parse_servers(stock);
+                addresses(&stock.map_err(|error| Failure::new(Exit::Usage, error))?)?.0
+            }
+            None => hosts,
+        };
         let admin = Admin { command: &self.admin, volume: &volume };
         let mut changes = admin.options()?;
         if let Some(brick) = &self.brick {
@@ -91,7 +103,8 @@ impl LiveBench {
             format!("volume {volume}; kadalu mountd is connected to {connected}; stock: {}\n", stock.command);
         output::print(text.as_bytes())?;
 
-        let mut sides = Sides { ours: (at, Seen::default()), stock: (stock_at, Seen::default()) };
+        let begun = Instant::now();
+        let mut sides = Sides { begun, ours: (at, Seen::default()), stock: (stock_at, Seen::default()) };
         let middle = changes.len() / 2;
         for (n, change) in changes.iter().enumerate() {
             if n == middle {
@@ -99,7 +112,7 @@ impl LiveBench {
             }
             sides.make(&admin, change)?;
         }
-        let Sides { ours: (at, mut first), stock: (stock_at, mut second) } = sides;
+        let Sides { ours: (at, mut first), stock: (stock_at, mut second), .. } = sides;
         let (glusterfs, _) = ours.state()?;
         let connections = |pids: &[u32]| pids.iter().map(|pid| process::connections(*pid, &ports)).sum();
         first.connections = connections(&[ours.host(), glusterfs]);
@@ -167,7 +180,8 @@ impl Sides {
             _ => "not seen".to_owned(),
         };
         let (ours, stock) = (shown(&self.ours.1), shown(&self.stock.1));
-        output::print(format!("  {:<58}{ours:>9}{stock:>9}\n", change.words).as_bytes())?;
+        let at = started.duration_since(self.begun).as_secs_f64();
+        output::print(format!("{at:>6.1} s  {:<50}{ours:>9}{stock:>9}\n", change.words).as_bytes())?;
         admin.commit(change)?;
         std::thread::sleep(PAUSE);
         Ok(())

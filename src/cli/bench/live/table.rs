@@ -58,12 +58,18 @@ impl fmt::Display for Table {
         };
         let seconds = |time: Duration| format!("{:.2} s", time.as_secs_f64());
         let megabytes = |kib: u64| format!("{:.1} MB", kib as f64 / 1024.0);
-        let rows: [(&str, Cell); 14] = [
+        let stall = |seen: &Seen| {
+            let kind = seen.report["longest_stall_kind"].as_str().unwrap_or_default();
+            let at = seen.report["kinds"][kind]["longest"]["at_seconds"].as_f64().unwrap_or(f64::NAN);
+            format!("{kind} at {at:.1} s")
+        };
+        let rows: [(&str, Cell); 15] = [
             ("operations", &number("operations")),
             ("failed", &number("failed")),
             ("wrong blocks", &number("bad_blocks")),
             ("blocks verified at the end", &number("verified_blocks")),
             ("longest stall", &millis("longest_stall_ms", 1.0)),
+            ("  which", &stall),
             ("p99", &millis("p99_us", 1e3)),
             ("new graphs seen", &|seen| {
                 format!("{} of {}", seen.switches.iter().flatten().count(), seen.switches.len())
@@ -94,6 +100,7 @@ mod tests {
     fn seen() -> Seen {
         let report = serde_json::json!({
             "operations": 100, "failed": 0, "bad_blocks": 0, "verified_blocks": 7, "longest_stall_ms": 12.34, "p99_us": 1500.0,
+            "longest_stall_kind": "fsync", "kinds": { "fsync": { "longest": { "at_seconds": 4.06 } } },
         });
         Seen { report, switches: Vec::new(), connections: 1, memory: (2048, None), graphs: 3 }
     }
@@ -115,6 +122,7 @@ mod tests {
         };
         assert_eq!(row("new graphs seen"), ["2 of 2", "0 of 1"]);
         assert_eq!(row("longest stall"), ["12.3 ms", "12.3 ms"]);
+        assert_eq!(row("  which"), ["fsync at 4.1 s", "fsync at 4.1 s"]);
         assert_eq!(row("  most"), ["0.50 s", "0.00 s"]);
     }
 }
