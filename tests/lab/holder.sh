@@ -9,7 +9,6 @@ if [ -n "$root" ]; then
     mount --bind "$root" "$root"
     mount -o remount,bind,ro "$root"
     mount --rbind /dev "$root/dev"
-    mount -t tmpfs tmpfs "$root/tmp"
 fi
 mount -t proc proc "$root/proc"
 mount --bind "$dir/lib" "$root/var/lib/glusterd"
@@ -20,6 +19,8 @@ mount --bind "$dir/hosts" "$root/etc/hosts"
 mount --bind "$dir/run" "$root/run"
 mount --bind "$dir/mnt" "$root/mnt"
 mount --bind "$shared" "$root/mnt/shared"
+# One's own, and last, as the lab's files are in the machine's: glusterds write volfiles there under the same names.
+mount -t tmpfs tmpfs "$root/tmp"
 echo "$pid"
 # SIGCHLD ignored: the kernel then reaps the daemons that end here.
 exec chroot "${root:-/}" env --chdir=/ --ignore-signal=CHLD cat >/dev/null
