@@ -36,6 +36,7 @@ mod ports;
 mod process;
 pub mod source;
 mod store;
+mod time;
 mod volume;
 
 pub use error::{Error, Reason};

@@ -309,7 +309,7 @@ impl Runner {
         if !known {
             warn!(target: "kadalu", pool = self.id, error = sentence, "trouble with a mount");
         }
-        status.last_error = format!("{} {sentence}", super::volume::now());
+        status.last_error = format!("{} {sentence}", crate::mount::time::now());
     }
 
     /// One line for each change of the state.
@@ -378,7 +378,7 @@ fn shown_process(process: &Process) -> generated::Process {
     generated::Process {
         pid: process.pid,
         version: process.version.clone(),
-        started: super::volume::time(process.started()),
+        started: crate::mount::time::rfc3339(process.started()),
         rss_bytes: process.memory(),
         mount: process.mount.display().to_string(),
     }

@@ -1,36 +1,27 @@
-//! A volume of a cluster, followed on behalf of its mounts: which volfile they should have.
+//! Which of the cluster's volfiles mounts may be given, and when.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard},
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use sha2::{Digest, Sha256};
 use tokio::{
-    sync::{Notify, mpsc, oneshot, watch},
-    time::{Instant, interval_at, sleep_until, timeout},
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, interval_at, sleep_until},
 };
-use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 
-use super::{
-    Error, Reason,
-    generated::{self, Rejection},
-    glusterfs::Glusterfs,
-    lock::lock,
-    ports,
-    store::{Store, StoredVolume},
-};
+use super::{Accepted, Shared, Wanted, ask};
 use crate::{
-    client::{self, Client, Cluster, Event, Generation, Watch},
-    glusterd::{
-        cli::{self, GetVolume, VolumeInfo},
-        handshake::DictRequest,
+    client::{Event, Generation, Watch},
+    mount::{
+        Error, Reason,
+        dress::SeenBrick,
+        generated::{self, Rejection},
+        glusterfs::Glusterfs,
+        ports,
+        store::StoredVolume,
+        time::now,
     },
     transport::ServerAddress,
-    volfile::{Address, Change, Class, Graph, Volfile, diff},
-    xdr::Opaque,
+    volfile::{Class, Graph, Volfile},
 };
 
 /// A change is passed on when no other has come for so long, and so long after the one before: each graph that a mount goes
@@ -49,204 +40,6 @@ const PORTS_SOON: Duration = Duration::from_secs(15);
 const QUESTIONS: u32 = 5;
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// For one question to a glusterd beside GETSPEC.
-const QUESTION: Duration = Duration::from_secs(5);
-
-/// A volfile that mounts may be given.
-#[derive(Debug)]
-pub(super) struct Accepted {
-    pub(super) text: Bytes,
-    /// `sha256:…` of the text.
-    pub(super) digest: String,
-    /// Equal for volfiles between which there is no change.
-    pub(super) meaning: [u8; 32],
-    /// The volume's id; a process that serves another one is never given this.
-    pub(super) id: Option<String>,
-    pub(super) kind: String,
-    pub(super) at: Instant,
-}
-
-impl Accepted {
-    /// `None` for a text that is no volfile.
-    pub(super) fn new(text: Bytes, id: Option<String>) -> Option<Self> {
-        let volfile = Volfile::parse(&text).ok()?;
-        let graph = Graph::new(&volfile)?;
-        let (kind, meaning) = (graph.kind().to_string(), Sha256::digest(graph.canonical_bytes()).into());
-        let digest = client::digest(&text);
-        Some(Self { digest, meaning, id, kind, at: Instant::now(), text })
-    }
-
-    /// The bricks, as the volfile names them, each with the name of its client.
-    pub(super) fn clients(&self) -> Vec<(String, Address)> {
-        // It was parsed before.
-        let Ok(volfile) = Volfile::parse(&self.text) else { return Vec::new() };
-        let Some(graph) = Graph::new(&volfile) else { return Vec::new() };
-        graph.xlators().filter_map(|xlator| Some((xlator.name().to_string(), xlator.brick()?))).collect()
-    }
-
-    /// The bricks alone.
-    pub(super) fn bricks(&self) -> Vec<Address> {
-        self.clients().into_iter().map(|(_, brick)| brick).collect()
-    }
-
-    /// What a mount of this has to do to become one of `other`.
-    pub(super) fn change_to(&self, other: &Self) -> Change {
-        let (old, new) = (Volfile::parse(&self.text), Volfile::parse(&other.text));
-        let (Ok(old), Ok(new)) = (&old, &new) else { return Change::default() };
-        match (Graph::new(old), Graph::new(new)) {
-            (Some(old), Some(new)) => diff(&old, &new),
-            _ => Change::default(),
-        }
-    }
-}
-
-/// What the mounts of a volume need to know of it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Wanted {
-    /// None before the first volfile, where there is none on disk either.
-    pub(super) accepted: Option<Arc<Accepted>>,
-    /// The server that it is watched through.
-    pub(super) connected: Option<ServerAddress>,
-    /// `accepted` is what that server has.
-    pub(super) confirmed: bool,
-}
-
-/// A volume that is followed for as long as this lives.
-#[derive(Debug)]
-pub(super) struct Volume {
-    shared: Arc<Shared>,
-    wanted: watch::Receiver<Wanted>,
-    acceptances: mpsc::Sender<oneshot::Sender<Result<String, Error>>>,
-    _stop: DropGuard,
-}
-
-#[derive(Debug)]
-struct Shared {
-    cluster: Cluster,
-    store: Arc<Store>,
-    stored: Mutex<StoredVolume>,
-    status: Mutex<generated::Volume>,
-    /// Bricks have come or gone: their ports may be others.
-    bricks_changed: Notify,
-}
-
-impl Shared {
-    fn stored(&self) -> MutexGuard<'_, StoredVolume> {
-        lock(&self.stored)
-    }
-
-    fn status(&self) -> MutexGuard<'_, generated::Volume> {
-        lock(&self.status)
-    }
-
-    /// With the servers known by now.
-    fn current(&self) -> StoredVolume {
-        let servers = self.cluster.servers().iter().map(ToString::to_string).collect();
-        StoredVolume { servers, ..self.stored().clone() }
-    }
-
-    fn save(&self) {
-        let stored = self.current();
-        if let Err(error) = self.store.save_volume(&stored) {
-            warn!(target: "kadalu", volume = stored.key, %error, "cannot save what is known of the volume");
-        }
-    }
-}
-
-impl Volume {
-    /// Follows a volume, from what is known of it on.
-    pub(super) fn follow(
-        cluster: Cluster,
-        stored: StoredVolume,
-        accepted: Option<Accepted>,
-        store: Arc<Store>,
-        glusterfs: Arc<Glusterfs>,
-    ) -> Self {
-        let accepted = accepted.map(Arc::new);
-        let status = generated::Volume {
-            name: stored.name.clone(),
-            key: stored.key.clone(),
-            generation: u64::from(accepted.is_some()),
-            digest: accepted.as_ref().map(|accepted| accepted.digest.clone()).unwrap_or_default(),
-            kind: accepted.as_ref().map(|accepted| accepted.kind.clone()).unwrap_or_default(),
-            ..Default::default()
-        };
-        let (acceptances, commands) = mpsc::channel(1);
-        let stop = CancellationToken::new();
-        let watch = match &accepted {
-            Some(accepted) => cluster.watch_since(&stored.name, accepted.text.clone()),
-            None => cluster.watch(&stored.name),
-        };
-        let (wanted, receiver) = watch::channel(Wanted { accepted, ..Wanted::default() });
-        let shared = Arc::new(Shared {
-            cluster,
-            store,
-            stored: Mutex::new(stored),
-            status: Mutex::new(status),
-            bricks_changed: Notify::new(),
-        });
-        shared.save();
-        let follower = Follower {
-            shared: shared.clone(),
-            glusterfs,
-            wanted,
-            watch,
-            pending: None,
-            replacement: None,
-            look_at_ports: true,
-            unsure: true,
-            heard: false,
-            changed: None,
-        };
-        let token = stop.clone();
-        tokio::spawn(async move { token.run_until_cancelled(follower.run(commands)).await });
-        Self { shared, wanted: receiver, acceptances, _stop: stop.drop_guard() }
-    }
-
-    pub(super) fn wanted(&self) -> watch::Receiver<Wanted> {
-        self.wanted.clone()
-    }
-
-    /// What is known of it, as it is on disk.
-    pub(super) fn stored(&self) -> StoredVolume {
-        self.shared.current()
-    }
-
-    pub(super) fn cluster(&self) -> &Cluster {
-        &self.shared.cluster
-    }
-
-    /// Bricks of it have come or gone.
-    pub(super) fn bricks_changed(&self) {
-        self.shared.bricks_changed.notify_one();
-    }
-
-    /// Its status, without its pools.
-    pub(super) fn status(&self) -> generated::Volume {
-        let StoredVolume { servers, id, .. } = self.shared.current();
-        generated::Volume { servers, id: id.unwrap_or_default(), ..self.shared.status().clone() }
-    }
-
-    /// Goes over to the volume that has taken the name; returns its id.
-    pub(super) async fn accept_replaced(&self) -> Result<String, Error> {
-        let (answer, answered) = oneshot::channel();
-        let gone = || Error::new(Reason::Other, "the volume is not followed any more");
-        self.acceptances.send(answer).await.map_err(|_| gone())?;
-        answered.await.map_err(|_| gone())?
-    }
-}
-
-/// What a server tells of a volume, where it tells remote hosts anything.
-pub(super) async fn ask(server: &ServerAddress, cluster: &Cluster, volume: &str) -> Option<VolumeInfo> {
-    let ask = async {
-        let client = Client::connect(server, &cluster.options().connect).await.ok()?;
-        let request = cli::volume_request(volume);
-        let body = client.call::<GetVolume>(&DictRequest { dict: Opaque(&request) }, QUESTION).await.ok()?;
-        cli::volume(&body).ok()?
-    };
-    timeout(QUESTION, ask).await.ok()?
-}
-
 /// A volfile that waits for the end of a burst.
 struct Pending {
     generation: Arc<Generation>,
@@ -264,7 +57,7 @@ impl Pending {
     }
 }
 
-struct Follower {
+pub(super) struct Follower {
     shared: Arc<Shared>,
     glusterfs: Arc<Glusterfs>,
     wanted: watch::Sender<Wanted>,
@@ -282,7 +75,29 @@ struct Follower {
 }
 
 impl Follower {
-    async fn run(mut self, mut commands: mpsc::Receiver<oneshot::Sender<Result<String, Error>>>) {
+    /// Nothing is known of the cluster yet.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        glusterfs: Arc<Glusterfs>,
+        wanted: watch::Sender<Wanted>,
+        watch: Watch,
+    ) -> Self {
+        Self {
+            shared,
+            glusterfs,
+            wanted,
+            watch,
+            pending: None,
+            replacement: None,
+            look_at_ports: true,
+            unsure: true,
+            changed: None,
+            heard: false,
+        }
+    }
+
+    /// For ever.
+    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<oneshot::Sender<Result<String, Error>>>) {
         let mut ports_due = interval_at(Instant::now() + PORTS, PORTS);
         let mut ports = None;
         let shared = self.shared.clone();
@@ -516,7 +331,7 @@ impl Follower {
         Ok(id)
     }
 
-    fn note_ports(&self, seen: Vec<super::dress::SeenBrick>) {
+    fn note_ports(&self, seen: Vec<SeenBrick>) {
         let mut stored = self.shared.stored();
         let before = stored.bricks.clone();
         ports::merge(&mut stored.bricks, seen, self.wanted.borrow().accepted.as_deref());
@@ -528,23 +343,9 @@ impl Follower {
     }
 }
 
-/// RFC 3339, with milliseconds.
-pub(super) fn now() -> String {
-    time(SystemTime::now())
-}
-
-pub(super) fn time(time: SystemTime) -> String {
-    humantime::format_rfc3339_millis(time).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{transport::ServerAddress, volfile::example::Example};
-
-    fn accepted(example: &Example) -> Accepted {
-        Accepted::new(example.volfile().render().unwrap().into(), None).unwrap()
-    }
 
     #[test]
     fn one_change_is_passed_on_at_once_and_a_burst_of_them_as_few() {
@@ -563,19 +364,5 @@ mod tests {
         // Two in a row, and a storm without end.
         assert_eq!(pending(300, 300).due(Some(at(50))), at(1050));
         assert_eq!(pending(0, 9000).due(None), at(2000));
-    }
-
-    #[test]
-    fn what_means_the_same_is_known_by_its_meaning() {
-        let example = Example::with_bricks("v", 3, 3);
-        let (one, spelled) = (accepted(&example), example.volfile().render().unwrap());
-        let spelled = Accepted::new([b"# another layout\n".to_vec(), spelled].concat().into(), None).unwrap();
-        assert_ne!(one.digest, spelled.digest);
-        assert_eq!(one.meaning, spelled.meaning);
-        assert_eq!(one.change_to(&spelled).class, Class::None);
-        let other = accepted(&example.option("debug/io-stats", "log-level", "DEBUG"));
-        assert_ne!(one.meaning, other.meaning);
-        assert_eq!((one.kind.as_str(), one.bricks().len()), ("replicate 3", 3));
-        assert!(Accepted::new("volume v".into(), None).is_none());
     }
 }
