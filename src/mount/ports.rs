@@ -81,11 +81,12 @@ async fn reach(host: &str, port: u16, options: &ConnectOptions) -> Option<(IpAdd
     None
 }
 
-/// Which bricks a client could connect to now: those with a port that accepts connections.
-pub(super) async fn reachable(cluster: &Cluster, accepted: &Accepted) -> Vec<Brick> {
-    let seen = of(cluster.clone(), accepted.bricks()).await;
+/// Which bricks a client could connect to now: those with a port that accepts connections. Each comes with its client's name.
+pub(super) async fn reachable(cluster: &Cluster, clients: Vec<(String, Address)>) -> Vec<Brick> {
+    let bricks = clients.iter().map(|(_, brick)| brick.clone()).collect();
+    let seen = of(cluster.clone(), bricks).await;
     let mut tried = JoinSet::new();
-    for (client, brick) in accepted.clients() {
+    for (client, brick) in clients {
         let port = seen.iter().find(|seen| seen.host == brick.host && seen.path == brick.path);
         let address = port.map(|seen| SocketAddr::new(seen.address, seen.port));
         tried.spawn(async move {

@@ -19,8 +19,12 @@ mount --bind "$dir/hosts" "$root/etc/hosts"
 mount --bind "$dir/run" "$root/run"
 mount --bind "$dir/mnt" "$root/mnt"
 mount --bind "$shared" "$root/mnt/shared"
-# One's own, and last, as the lab's files are in the machine's: glusterds write volfiles there under the same names.
-mount -t tmpfs tmpfs "$root/tmp"
+# Servers have their own /tmp, as glusterds write volfiles there under the same names; last, as the lab's files are in the
+# machine's. A client of the machine's root keeps that: what is to be tried may lie there.
+case $root:$name in
+:c*) ;;
+*) mount -t tmpfs tmpfs "$root/tmp" ;;
+esac
 echo "$pid"
 # SIGCHLD ignored: the kernel then reaps the daemons that end here.
 exec chroot "${root:-/}" env --chdir=/ --ignore-signal=CHLD cat >/dev/null

@@ -92,7 +92,7 @@ impl Runner {
                 // `.meta` cannot be read while no brick answers: its root is asked for first. Nobody waits for a healing.
                 let unknown = trouble.bricks.is_empty() && trouble.exit.is_none();
                 if unknown && progress.is_some() && status != Some(VolumeStatus::Stopped) {
-                    trouble.bricks = ports::reachable(self.volume.cluster(), &given.accepted).await;
+                    trouble.bricks = ports::reachable(self.volume.cluster(), given.accepted.clients()).await;
                 }
                 trouble.diagnose(&self.volume.stored().name, &given, &read_tail(&log, log_start), status)
             }

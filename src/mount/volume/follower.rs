@@ -36,6 +36,10 @@ const STORM: Duration = Duration::from_secs(2);
 const PORTS: Duration = Duration::from_secs(600);
 const PORTS_SOON: Duration = Duration::from_secs(15);
 
+/// For new bricks to start, and between two looks whether they have.
+const STARTED: Duration = Duration::from_secs(10);
+const STARTING: Duration = Duration::from_millis(200);
+
 /// How often, and after which time, it is asked again which volume a volfile is of.
 const QUESTIONS: u32 = 5;
 const AGAIN: Duration = Duration::from_secs(2);
@@ -45,6 +49,8 @@ struct Pending {
     generation: Arc<Generation>,
     first: Instant,
     latest: Instant,
+    /// It was looked at and has to wait.
+    not_before: Instant,
     /// How often nobody has said which volume it is of.
     asked: u32,
 }
@@ -52,7 +58,7 @@ struct Pending {
 impl Pending {
     /// When to pass it on, where the last change was passed on at `changed`.
     fn due(&self, changed: Option<Instant>) -> Instant {
-        let quiet = (self.latest + QUIET).min(self.first + STORM);
+        let quiet = (self.latest + QUIET).min(self.first + STORM).max(self.not_before);
         changed.map_or(quiet, |changed| quiet.max(changed + APART))
     }
 }
@@ -195,7 +201,7 @@ impl Follower {
             self.pending = None;
             self.clear_rejection(true);
         } else {
-            self.pending = Some(Pending { generation, first, latest: now, asked: 0 });
+            self.pending = Some(Pending { generation, first, latest: now, not_before: now, asked: 0 });
         }
     }
 
@@ -223,14 +229,17 @@ impl Follower {
             }
             // Nobody says which volume it is, and it has no brick of the one that is known.
             (Some(_), None) if !self.shares_bricks(&generation) && pending.asked < QUESTIONS => {
-                let latest = Instant::now() + AGAIN;
-                self.pending = Some(Pending { latest, first: latest, asked: pending.asked + 1, ..pending });
+                let (not_before, asked) = (Instant::now() + AGAIN, pending.asked + 1);
+                self.pending = Some(Pending { not_before, asked, ..pending });
             }
             (Some(id), None) if !self.shares_bricks(&generation) => {
                 let reason = format!(
                     "it has no brick of the volume {name}, {id}, and no server says which volume it is"
                 );
                 self.reject(&generation.server, generation.digest.clone(), vec![reason], None);
+            }
+            _ if self.waits_for_bricks(&pending).await => {
+                self.pending = Some(Pending { not_before: Instant::now() + STARTING, ..pending });
             }
             (_, now) => self.accept(&generation, now.or(id)),
         }
@@ -250,6 +259,21 @@ impl Follower {
             }
         }
         None
+    }
+
+    /// Whether a new brick cannot be connected to yet: glusterd tells of bricks before it starts them, and a graph whose new
+    /// bricks are not there fails creates (distribute) or waits for heals (replicate).
+    async fn waits_for_bricks(&self, pending: &Pending) -> bool {
+        let Some(accepted) = self.wanted.borrow().accepted.clone() else { return false };
+        let new = Accepted::new(pending.generation.text.clone(), None).map(|new| new.clients());
+        let known = accepted.bricks();
+        let new: Vec<_> =
+            new.unwrap_or_default().into_iter().filter(|(_, brick)| !known.contains(brick)).collect();
+        if new.is_empty() || pending.first.elapsed() > STARTED {
+            return false;
+        }
+        let reachable = ports::reachable(&self.shared.cluster, new).await;
+        reachable.iter().any(|brick| !brick.connected)
     }
 
     fn shares_bricks(&self, generation: &Generation) -> bool {
@@ -357,6 +381,7 @@ mod tests {
             generation: generation.clone(),
             first: at(first),
             latest: at(latest),
+            not_before: start,
             asked: 0,
         };
         assert_eq!(pending(0, 0).due(None), at(50));
