@@ -15,4 +15,5 @@ pub use backoff::Backoff;
 pub use cluster::{Cluster, Fetched, Options, digest};
 pub use connection::Client;
 pub use error::{Error, Kind, NoVolfile};
+pub(crate) use session::change;
 pub use watch::{Event, Generation, Rejection, Watch};

@@ -59,7 +59,7 @@ struct Suspect {
 }
 
 /// How two volfiles differ; all of it where one cannot be read.
-pub(super) fn change(old: &[u8], new: &[u8]) -> Change {
+pub(crate) fn change(old: &[u8], new: &[u8]) -> Change {
     let all = Change { class: Class::Topology, items: Vec::new() };
     let (Ok(old), Ok(new)) = (Volfile::parse(old), Volfile::parse(new)) else { return all };
     match (Graph::new(&old), Graph::new(&new)) {

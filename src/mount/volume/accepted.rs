@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     client,
-    volfile::{Address, Change, Graph, Volfile, diff},
+    volfile::{Address, Change, Graph, Volfile},
 };
 
 /// A volfile that mounts may be given.
@@ -48,12 +48,7 @@ impl Accepted {
 
     /// What a mount of this has to do to become one of `other`.
     pub(in crate::mount) fn change_to(&self, other: &Self) -> Change {
-        let (old, new) = (Volfile::parse(&self.text), Volfile::parse(&other.text));
-        let (Ok(old), Ok(new)) = (&old, &new) else { return Change::default() };
-        match (Graph::new(old), Graph::new(new)) {
-            (Some(old), Some(new)) => diff(&old, &new),
-            _ => Change::default(),
-        }
+        client::change(&self.text, &other.text)
     }
 }
 
