@@ -1,9 +1,17 @@
 //! Changes that admins make, in a random order that makes sense.
 
-use std::fmt;
+use std::{
+    fmt,
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
-use crate::lab::{Host, eventually};
+use crate::lab::Host;
 use crate::mounted::wait_healed;
+
+/// For data to move from bricks that go, on a busy machine; and how often that is tried.
+const MOVED: Duration = Duration::from_secs(180);
+const TRIES: usize = 5;
 
 /// A change of a replicated volume.
 #[derive(Clone, Copy, Debug)]
@@ -205,29 +213,35 @@ impl<'lab> Volume<'lab> {
     #[track_caller]
     fn remove_bricks(&mut self) {
         let (name, bricks) = (self.name.clone(), std::mem::take(&mut self.bricks[1]));
-        eventually("the second set is removed", || {
-            self.gluster(&["remove-brick", &name], &bricks, &["start"]);
-            eventually("the data of the second set has moved", || {
-                let status = self.gluster(&["remove-brick", &name], &bricks, &["status"]);
-                (status.contains("completed") && !status.contains("in progress")).then_some(())
-            });
+        let act = |what| {
             let bricks = bricks.iter().map(String::as_str);
-            let act = |what| {
-                ["volume", "remove-brick", &name]
-                    .into_iter()
-                    .chain(bricks.clone())
-                    .chain([what])
-                    .collect::<Vec<_>>()
-            };
-            match self.admin.try_gluster(&act("commit")) {
-                Ok(_) => Some(()),
-                Err(said) => {
-                    assert!(said.contains("migration of some files"), "{said}");
-                    self.admin.gluster(&act("stop"));
-                    None
+            let args: Vec<_> =
+                ["volume", "remove-brick", &name].into_iter().chain(bricks).chain([what]).collect();
+            self.admin.try_gluster(&args)
+        };
+        for _ in 0..TRIES {
+            act("start").expect("the move begins");
+            let end = Instant::now() + MOVED;
+            let moved = loop {
+                // It may have no answer for a moment.
+                let status = act("status").unwrap_or_else(|said| said);
+                if !status.contains("in progress") && !status.contains("not started") {
+                    break status.contains("completed");
                 }
+                assert!(
+                    Instant::now() < end,
+                    "the data of the second set has not moved within {MOVED:?}:\n{status}"
+                );
+                sleep(Duration::from_millis(200));
+            };
+            match act("commit") {
+                Ok(_) if moved => return,
+                said => eprintln!("{name}: the second set is moved again: {said:?}"),
             }
-        });
+            // Without it no other move begins; there may be nothing to stop.
+            let _ = act("stop");
+        }
+        panic!("{name}: the second set could not be moved in {TRIES} tries");
     }
 
     /// Waits until every brick has everything.

@@ -61,9 +61,9 @@ fn accidents(labs: &Labs) {
         lab.wait_for_peers();
         host.wait_active(server, name);
         // A graph that was made without this glusterd has found its brick: the next one may go.
-        host.wait_connected(name);
+        reconnect(&lab, &host, name, &[&target]);
     }
-    let second = without_glusterds(&lab, &host, name, &source);
+    let second = without_glusterds(&lab, &host, name, &source, &target);
     for _ in 0..4 {
         sleep(Duration::from_millis(random.u64(..1000)));
         host.end(Signal::Kill);
@@ -96,9 +96,9 @@ fn accidents(labs: &Labs) {
     second.unharmed("live-accidents, mounted without a glusterd");
 }
 
-/// All glusterds are down for twenty seconds; a mount is made meanwhile. When the client reaches them again the volume
-/// has changed, and a brick has another port. Gives back the load on the new mount.
-fn without_glusterds(lab: &Lab, host: &MountHost, name: &str, source: &str) -> Load {
+/// All glusterds are down for twenty seconds; a mount is made meanwhile. Once they are back, a brick gets another port.
+/// Gives back the load on the new mount.
+fn without_glusterds(lab: &Lab, host: &MountHost, name: &str, source: &str, target: &str) -> Load {
     let client = lab.client();
     wait_for_ports(lab, host, name);
     for server in lab.servers() {
@@ -117,22 +117,17 @@ fn without_glusterds(lab: &Lab, host: &MountHost, name: &str, source: &str) -> L
         server.start_glusterd();
     }
     lab.wait_for_peers();
-    // A glusterd that returns may start its brick anew by itself: one more at the same time would take the quorum from
-    // every client.
-    sleep(Duration::from_secs(10));
-    reconnect(lab, host, name);
-    eventually("every brick is reached", || {
-        lab.servers().iter().all(|server| reaches_brick(client, server)).then_some(())
-    });
-    crate::mounted::wait_healed(lab.host(0), name);
-    let _listener = move_brick(lab.host(1), name);
-    toggle(lab.host(0), name, "performance.readdir-ahead");
-    host.wait_active(lab.host(0), name);
     eventually("the pool is the cluster's own again", || {
         (host.pool(&other)["offline"] == false).then_some(())
     });
-    reconnect(lab, host, name);
-    crate::mounted::wait_healed(lab.host(0), name);
+    // A glusterd that returns may start its brick anew by itself: one more at the same time would take the quorum from
+    // every client.
+    sleep(Duration::from_secs(10));
+    reconnect(lab, host, name, &[target, &other]);
+    let _listener = move_brick(lab.host(1), name);
+    toggle(lab.host(0), name, "performance.readdir-ahead");
+    host.wait_active(lab.host(0), name);
+    reconnect(lab, host, name, &[target, &other]);
     load
 }
 
@@ -154,35 +149,33 @@ fn wait_for_ports(lab: &Lab, host: &MountHost, name: &str) {
     });
 }
 
-/// Waits until every brick is connected. A glusterd that was killed may have lost track of its brick, or started another
-/// beside it, and no client finds it then: it is done what an admin would do, to the bricks that are down only.
-fn reconnect(lab: &Lab, host: &MountHost, name: &str) {
+/// Waits until the processes of these targets are connected to every brick and nothing is left to heal. A glusterd that
+/// was killed may have lost track of its brick, or started another beside it, and no client finds it then: it is done
+/// what an admin would do, to the bricks that are down only.
+fn reconnect(lab: &Lab, host: &MountHost, name: &str, targets: &[&str]) {
     let mut tries = 0;
     eventually("every brick is connected, that on a new port too", || {
-        let volume = host.volume(name);
-        let pools = volume["pools"].as_array().expect("a list of pools").iter();
-        let down: Vec<_> = pools.filter_map(|pool| pool["bricks_down"].as_array()).flatten().collect();
+        let pids: Vec<_> = targets.iter().filter_map(|target| host.pid(target)).collect();
+        let reached = |server: &Host| pids.iter().all(|&pid| reaches_brick(lab.client(), pid, server));
+        let missed: Vec<_> = lab.servers().iter().filter(|server| !reached(server)).collect();
         tries += 1;
         if tries % 200 == 0 {
-            let is_down = |server: &&Host| {
-                let start = format!("{}:", server.name());
-                down.iter().any(|brick| brick.as_str().is_some_and(|brick| brick.starts_with(&start)))
-            };
-            for server in lab.servers().iter().filter(is_down) {
+            for server in &missed {
                 eprintln!("{name}: the brick of {} is started again", server.name());
                 end_bricks(server, name);
                 // It may say no while it is at it.
                 let _ = server.try_gluster(&["volume", "start", name, "force"]);
             }
         }
-        down.is_empty().then_some(())
+        (missed.is_empty() && pids.len() == targets.len()).then_some(())
     });
+    crate::mounted::wait_healed(lab.host(0), name);
 }
 
-/// Whether the client host has a connection to a brick of this server.
-fn reaches_brick(client: &Host, server: &Host) -> bool {
-    let said = client.shell(&format!("ss -Htn state established dst {}", server.address()));
-    said.lines().any(|line| !line.trim_end().ends_with(":24007"))
+/// Whether a process of the client host has a connection to a brick of this server.
+fn reaches_brick(client: &Host, pid: i64, server: &Host) -> bool {
+    let said = client.shell(&format!("ss -Htnp state established dst {}", server.address()));
+    said.lines().any(|line| line.contains(&format!("pid={pid},")) && !line.contains(":24007 "))
 }
 
 /// Kills the server's brick processes of a volume.

@@ -126,7 +126,7 @@ fn targets(labs: &Labs) {
     // Files are open: not without being told so.
     let target = host.mount(&source, "target", &[]);
     let mut holder =
-        lab.client().spawn("sh", &["-c", &format!("exec 3>{target}/held; echo open; sleep 600 <&3")]);
+        lab.client().spawn("sh", &["-c", &format!("exec 3>{target}/held; echo open; exec sleep 600 <&3")]);
     holder.wait_for("an open file", |line| (line == "open").then_some(()));
     host.kadalu(&["umount", &target]).expect(TARGET).says(&[&target]);
     host.kadalu(&["umount", "--lazy", &target]).expect(0);

@@ -150,21 +150,6 @@ impl<'lab> MountHost<'lab> {
         }
     }
 
-    /// Waits until every pool of `volume` is connected to every brick.
-    #[track_caller]
-    pub(crate) fn wait_connected(&self, volume: &str) {
-        let begin = Instant::now();
-        loop {
-            let said = self.volume(volume);
-            let pools = said["pools"].as_array().expect("a list of pools").iter();
-            if pools.flat_map(|pool| pool["bricks_down"].as_array()).all(Vec::is_empty) {
-                return;
-            }
-            assert!(begin.elapsed() < crate::lab::PATIENCE, "not connected:\n{said:#}\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-
     /// The mount points below its directory, with their file system's type, in the order of mounting.
     pub(crate) fn mounts(&self) -> Vec<(String, String)> {
         let mountinfo = self.client.shell("cat /proc/self/mountinfo");
