@@ -184,7 +184,8 @@ pub struct Pool {
     /// `sha256:…` of the last one that was proven to be active.
     #[prost(string, tag = "7")]
     pub digest_active: ::prost::alloc::string::String,
-    /// Serves from the last good volfile on disk, by brick addresses and ports last seen.
+    /// Serves by brick addresses and ports last seen: since no server could be asked when it was started, until the
+    /// glusterds of all bricks that serve are back.
     #[prost(bool, tag = "8")]
     pub offline: bool,
     /// Its active graph is not that of the wanted volfile: why, in a sentence; empty where there is none.

@@ -31,8 +31,32 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// For one question.
 const QUESTION: Duration = Duration::from_secs(5);
 
+/// Where the bricks are, and whether glusterfs would find them there.
+pub(super) struct Look {
+    pub(super) seen: Vec<SeenBrick>,
+    /// No brick serves that its own glusterd does not tell of.
+    pub(super) located: bool,
+}
+
+/// Looks for bricks that were last seen at `known`.
+pub(super) async fn look(cluster: Cluster, bricks: Vec<Address>, known: Vec<SeenBrick>) -> Look {
+    let seen = of(cluster, bricks.clone()).await;
+    let is_brick = |seen: &SeenBrick| bricks.iter().any(|b| b.host == seen.host && b.path == seen.path);
+    let told = |known: &SeenBrick| seen.iter().any(|seen| seen.host == known.host && seen.path == known.path);
+    let mut tried = JoinSet::new();
+    for known in known.iter().filter(|known| is_brick(known) && !told(known)) {
+        tried.spawn(accepts(SocketAddr::new(known.address, known.port)));
+    }
+    let located = tried.join_all().await.into_iter().all(|accepts| !accepts);
+    Look { seen, located }
+}
+
+async fn accepts(address: SocketAddr) -> bool {
+    matches!(timeout(CONNECT, TcpStream::connect(address)).await, Ok(Ok(_)))
+}
+
 /// Asks the glusterd of each brick's host, which alone knows the ports of its bricks (facts §3.2), over a short connection.
-pub(super) async fn of(cluster: Cluster, bricks: Vec<Address>) -> Vec<SeenBrick> {
+async fn of(cluster: Cluster, bricks: Vec<Address>) -> Vec<SeenBrick> {
     let mut hosts = BTreeMap::<_, Vec<_>>::new();
     for Address { host, path } in bricks {
         hosts.entry(host).or_default().push(path);
@@ -91,7 +115,7 @@ pub(super) async fn reachable(cluster: &Cluster, clients: Vec<(String, Address)>
         let address = port.map(|seen| SocketAddr::new(seen.address, seen.port));
         tried.spawn(async move {
             let connected = match address {
-                Some(address) => matches!(timeout(CONNECT, TcpStream::connect(address)).await, Ok(Ok(_))),
+                Some(address) => accepts(address).await,
                 None => false,
             };
             Brick { client, connected }

@@ -89,9 +89,7 @@ const POOL_GAUGES: &[Gauge<Pool>] = &[
     ("kadalu_mount_graph_drift", "Whether the active graph is not that of the wanted volfile", |pool| {
         truth(!pool.drift.is_empty())
     }),
-    ("kadalu_mount_offline", "Whether it serves from the last good volfile on disk", |pool| {
-        truth(pool.offline)
-    }),
+    ("kadalu_mount_offline", "Whether it serves by brick addresses last seen", |pool| truth(pool.offline)),
     ("kadalu_mount_bricks_down", "Bricks of the active graph that are not connected", |pool| {
         size(pool.bricks_down.len())
     }),

@@ -81,7 +81,7 @@ impl Runner {
             self.retry = Some((Instant::now(), 0));
             return;
         }
-        let online = wanted.connected.is_some() && wanted.confirmed;
+        let online = wanted.connected.is_some() && wanted.confirmed && wanted.located;
         let returns = live.given.offline && online;
         if accepted.meaning == had.meaning && !returns {
             // Other bytes it may be, or an id that was not known.
@@ -91,7 +91,7 @@ impl Runner {
             }
             return self.save();
         }
-        // A process that has bricks by address keeps them until a server is there.
+        // A process that has bricks by address keeps them until the servers of all of them are there.
         let offline = live.given.offline && !online;
         let new_graph = returns || needs_new_graph(&had.change_to(accepted));
         let (number, graph) = (live.process.number, live.given.graph + u32::from(new_graph));

@@ -13,10 +13,9 @@ use crate::{
     client::{Event, Generation, Watch},
     mount::{
         Error, Reason,
-        dress::SeenBrick,
         generated::{self, Rejection},
         glusterfs::Glusterfs,
-        ports,
+        ports::{self, Look},
         store::StoredVolume,
         time::now,
     },
@@ -35,6 +34,9 @@ const STORM: Duration = Duration::from_secs(2);
 /// Between looks at the ports of the bricks, and after a glusterd has come back, which may start bricks anew on other ports.
 const PORTS: Duration = Duration::from_secs(600);
 const PORTS_SOON: Duration = Duration::from_secs(15);
+
+/// The same while bricks serve of which no glusterd tells; doubling.
+const UNLOCATED: Duration = Duration::from_secs(2);
 
 /// For new bricks to start, and between two looks whether they have.
 const STARTED: Duration = Duration::from_secs(10);
@@ -106,18 +108,22 @@ impl Follower {
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<oneshot::Sender<Result<String, Error>>>) {
         let mut ports_due = interval_at(Instant::now() + PORTS, PORTS);
         let mut ports = None;
+        let mut unlocated = Duration::ZERO;
         let shared = self.shared.clone();
         loop {
             if self.look_at_ports && self.wanted.borrow().connected.is_some() && ports.is_none() {
                 self.look_at_ports = false;
                 let accepted = self.wanted.borrow().accepted.clone();
                 let bricks = accepted.map(|accepted| accepted.bricks()).unwrap_or_default();
-                ports = Some(Box::pin(ports::of(self.shared.cluster.clone(), bricks)));
+                let known = self.shared.stored().bricks.clone();
+                ports = Some(Box::pin(ports::look(self.shared.cluster.clone(), bricks, known)));
             }
             let due = self.pending.as_ref().map(|p| p.due(self.changed));
             tokio::select! {
                 event = self.watch.next() => {
                     if matches!(event, Event::Connected(_)) {
+                        // What was asked before may be old.
+                        ports = None;
                         ports_due.reset_after(PORTS_SOON);
                     }
                     self.event(event);
@@ -136,9 +142,16 @@ impl Follower {
                     self.look_at_ports = true;
                     ports_due.reset_after(PORTS_SOON);
                 }
-                seen = async { match &mut ports { Some(ports) => ports.await, None => std::future::pending().await } } => {
+                look = async { match &mut ports { Some(ports) => ports.await, None => std::future::pending().await } } => {
                     ports = None;
-                    self.note_ports(seen);
+                    if !look.located {
+                        unlocated = (unlocated * 2).clamp(UNLOCATED, PORTS_SOON);
+                        ports_due.reset_after(unlocated);
+                    } else if !unlocated.is_zero() {
+                        unlocated = Duration::ZERO;
+                        ports_due.reset_after(PORTS_SOON);
+                    }
+                    self.note_ports(look);
                 }
             }
         }
@@ -161,13 +174,16 @@ impl Follower {
                 drop(status);
                 self.look_at_ports = true;
                 (self.unsure, self.heard) = (true, false);
-                self.wanted
-                    .send_modify(|wanted| (wanted.connected, wanted.confirmed) = (Some(server), false));
+                self.wanted.send_modify(|wanted| {
+                    (wanted.connected, wanted.confirmed, wanted.located) = (Some(server), false, false);
+                });
             }
             Event::Disconnected { server, reason } => {
                 warn!(target: "kadalu", volume = name, %server, %reason, "disconnected");
                 self.shared.status().connected.clear();
-                self.wanted.send_modify(|wanted| (wanted.connected, wanted.confirmed) = (None, false));
+                self.wanted.send_modify(|wanted| {
+                    (wanted.connected, wanted.confirmed, wanted.located) = (None, false, false);
+                });
             }
             Event::Unavailable(reasons) => self.trouble(&name, reasons.to_string()),
             Event::Gone(server) => {
@@ -355,7 +371,7 @@ impl Follower {
         Ok(id)
     }
 
-    fn note_ports(&self, seen: Vec<SeenBrick>) {
+    fn note_ports(&self, Look { seen, located }: Look) {
         let mut stored = self.shared.stored();
         let before = stored.bricks.clone();
         ports::merge(&mut stored.bricks, seen, self.wanted.borrow().accepted.as_deref());
@@ -364,6 +380,11 @@ impl Follower {
         if changed {
             self.shared.save();
         }
+        self.wanted.send_if_modified(|wanted| {
+            // Of a connection that is gone, it says nothing of the next.
+            let located = located && wanted.connected.is_some();
+            std::mem::replace(&mut wanted.located, located) != located
+        });
     }
 }
 

@@ -46,6 +46,8 @@ pub(super) struct Wanted {
     pub(super) connected: Option<ServerAddress>,
     /// `accepted` is what that server has.
     pub(super) confirmed: bool,
+    /// A graph that has to ask for ports finds every brick that serves: the glusterds of their hosts are back too.
+    pub(super) located: bool,
 }
 
 /// A volume that is followed for as long as this lives.
