@@ -1,7 +1,7 @@
 //! A mount under load through everything that admins and accidents do to a volume: nothing fails, nothing is lost.
 
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::changes::{self, Volume};
 use crate::lab::{Host, Kind, Lab, Running, Signal, eventually, require_fuse};
@@ -9,6 +9,10 @@ use crate::labs::Labs;
 use crate::mounted::{Load, MountHost};
 
 story! { needs require_fuse; thirty_changes, accidents }
+
+/// For glusterfs to find a brick by itself, which looks every three seconds; and for all to be found at last.
+const LOST: Duration = Duration::from_secs(20);
+const RECONNECTED: Duration = Duration::from_secs(180);
 
 /// The random choices: printed, and repeated with `KADALU_SEED`.
 fn random(what: &str) -> fastrand::Rng {
@@ -153,22 +157,28 @@ fn wait_for_ports(lab: &Lab, host: &MountHost, name: &str) {
 /// was killed may have lost track of its brick, or started another beside it, and no client finds it then: it is done
 /// what an admin would do, to the bricks that are down only.
 fn reconnect(lab: &Lab, host: &MountHost, name: &str, targets: &[&str]) {
-    let mut tries = 0;
-    eventually("every brick is connected, that on a new port too", || {
+    let begin = Instant::now();
+    let mut mended = begin;
+    loop {
         let pids: Vec<_> = targets.iter().filter_map(|target| host.pid(target)).collect();
         let reached = |server: &Host| pids.iter().all(|&pid| reaches_brick(lab.client(), pid, server));
         let missed: Vec<_> = lab.servers().iter().filter(|server| !reached(server)).collect();
-        tries += 1;
-        if tries % 200 == 0 {
+        if missed.is_empty() && pids.len() == targets.len() {
+            break;
+        }
+        let status = || lab.host(0).try_gluster(&["volume", "status", name]).unwrap_or_else(|said| said);
+        assert!(begin.elapsed() < RECONNECTED, "not all is connected:\n{}\n{}", host.list(), status());
+        if mended.elapsed() > LOST {
             for server in &missed {
-                eprintln!("{name}: the brick of {} is started again", server.name());
+                eprintln!("{name}: the brick of {} is started again:\n{}", server.name(), status());
                 end_bricks(server, name);
                 // It may say no while it is at it.
                 let _ = server.try_gluster(&["volume", "start", name, "force"]);
             }
+            mended = Instant::now();
         }
-        (missed.is_empty() && pids.len() == targets.len()).then_some(())
-    });
+        sleep(Duration::from_millis(100));
+    }
     crate::mounted::wait_healed(lab.host(0), name);
 }
 
