@@ -81,7 +81,7 @@ mod tests {
     fn a_volume_is_taken_by_one_at_a_time() {
         let operations = Operations::default();
         let guard = operations.begin("a").unwrap();
-        assert_eq!(operations.clone().begin("a").unwrap_err().code(), Code::Aborted);
+        assert_eq!(operations.begin("a").unwrap_err().code(), Code::Aborted);
         let other = operations.begin("b").unwrap();
         drop((guard, other));
         drop(operations.begin("a").unwrap());
