@@ -1,0 +1,12 @@
+//! PVs on Gluster volumes of somebody else: where they lie, what is known of them, how they come and go.
+//!
+//! A *pool* is a volume used as the home of PVs. A PV is a directory of it, in kadalu's layout ([`layout`]) with a record
+//! beside it ([`record`]), or the whole volume, claimed by an attribute of its root. What is true stands on the volume; no
+//! database is kept beside it. [`pool::Pool`] does what is done to PVs.
+
+pub mod error;
+pub mod layout;
+pub mod pool;
+pub mod record;
+
+pub use error::{Error, Reason};
