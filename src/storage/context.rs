@@ -1,6 +1,6 @@
 //! `volume_context`: where a PV is, as it is handed from the controller to the nodes, for ever.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::{
     error::{Error, Reason},
@@ -40,7 +40,7 @@ impl Context {
     ///
     /// # Errors
     /// [`Reason::Invalid`] for values that make no sense.
-    pub fn read(context: &HashMap<String, String>) -> Result<Option<Self>, Error> {
+    pub fn read(context: &BTreeMap<String, String>) -> Result<Option<Self>, Error> {
         if context.len() > MAX_KEYS {
             return Err(invalid(format_args!("it has more than {MAX_KEYS} keys")));
         }
@@ -69,7 +69,7 @@ impl Context {
     }
 
     /// As it is given to the orchestrator.
-    pub fn write(&self) -> HashMap<String, String> {
+    pub fn write(&self) -> BTreeMap<String, String> {
         let Self { pool, servers, volume, path, options } = self;
         let servers = servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let pairs = [
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
     use crate::transport::parse_servers;
 
-    fn map(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 

@@ -1,7 +1,7 @@
 //! The pools that are known: kadalu's storages, as a directory of files, and those learned from requests.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     fs, io,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
@@ -157,7 +157,7 @@ impl Known {
     ///
     /// # Errors
     /// [`Reason::Invalid`] where the context makes no sense or nothing says where the PV is.
-    pub fn locate(&self, id: &str, context: &HashMap<String, String>) -> Result<Location, Error> {
+    pub fn locate(&self, id: &str, context: &BTreeMap<String, String>) -> Result<Location, Error> {
         let handle = Handle::parse(id)?;
         let pool = match &handle {
             Handle::Pv { pool, .. } | Handle::Whole(pool) => Some(pool.clone()),
@@ -375,7 +375,7 @@ mod tests {
         fs::write(dir.join(format!("{name}.info")), text).unwrap();
     }
 
-    fn map(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
