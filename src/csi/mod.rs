@@ -11,6 +11,9 @@
     reason = "generated"
 )]
 pub mod generated;
+pub mod operations;
+pub mod server;
+mod status;
 
 #[cfg(test)]
 mod tests {

@@ -13,7 +13,9 @@ mod tests;
 use std::{future::Future, path::Path};
 
 pub use client::Client;
+pub(crate) use incoming::incoming;
 pub use server::serve;
+pub(crate) use status::cut;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Error, Host, generated};
