@@ -4,9 +4,14 @@
 //! beside it ([`record`]), or the whole volume, claimed by an attribute of its root. What is true stands on the volume; no
 //! database is kept beside it. [`pool::Pool`] does what is done to PVs.
 
+pub mod context;
 pub mod error;
+pub mod handle;
+pub mod known;
 pub mod layout;
+pub mod parameters;
 pub mod pool;
 pub mod record;
+pub mod suitable;
 
 pub use error::{Error, Reason};
