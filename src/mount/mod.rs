@@ -41,3 +41,4 @@ mod volume;
 
 pub use error::{Error, Reason};
 pub use host::{Config, Host};
+pub(crate) use volume::ask;
