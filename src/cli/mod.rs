@@ -4,6 +4,7 @@ mod bench;
 mod demo;
 mod exit;
 mod generate;
+mod import;
 mod mount;
 mod mount_host;
 mod mountd;
@@ -72,6 +73,7 @@ enum Command {
     #[command(hide = true)]
     MountHelper,
     Demo(demo::Demo),
+    Import(import::Import),
     Bench(bench::Bench),
     Completions(generate::Completions),
     Man(generate::Man),
@@ -114,6 +116,7 @@ async fn execute(command: Command) -> Result<(), Failure> {
         // Has been run without a runtime.
         Command::MountHelper => Ok(()),
         Command::Demo(demo) => demo.run().await,
+        Command::Import(import) => import.run(),
         Command::Bench(bench) => bench.run().await,
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),

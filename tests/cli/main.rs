@@ -3,6 +3,7 @@
 mod env;
 mod failures;
 mod fetch;
+mod import;
 mod mounts;
 mod output;
 mod programs;

@@ -25,6 +25,7 @@ mod fakes;
 mod fetch;
 mod labs;
 mod live_changes;
+mod live_container;
 mod live_failures;
 mod live_heal;
 mod live_interrupted;
@@ -71,6 +72,7 @@ const STORIES: &[Story] = &[
     live_heal::STORY,
     live_interrupted::STORY,
     live_survive::STORY,
+    live_container::STORY,
     live_many::STORY,
     live_failures::STORY,
     tshark::STORY,
