@@ -6,6 +6,8 @@
 //! also does the binds.
 
 mod bind;
+mod container;
+mod copies;
 mod failed;
 mod probe;
 mod run;
@@ -18,6 +20,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use bind::Bind;
+pub(in crate::mount) use container::MAX_TABLE;
+pub use container::{Earlier, Placed, Rebind, Rebound};
 pub use failed::Failed;
 pub use probe::{Answer, Brick, Graph, Probe};
 pub use run::Helper;
@@ -31,6 +35,8 @@ enum Request {
     Probe { mount: PathBuf, graph: bool },
     /// Show a directory of a mount at a target.
     Bind(Bind),
+    /// Replace what another mount namespace has of earlier processes.
+    Rebind(Rebind),
     /// Take away the top mount at a path.
     Unmount { path: PathBuf, lazy: bool },
 }
@@ -39,5 +45,6 @@ enum Request {
 #[derive(Debug, Serialize, Deserialize)]
 enum Reply {
     Found(probe::Finding),
+    Rebound(Rebound),
     Done(Result<(), failed::Failure>),
 }

@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Bind, Failed, Probe, Reply, Request, probe::Finding};
+use super::{Bind, Failed, Probe, Rebind, Rebound, Reply, Request};
 use crate::volfile;
 
 /// An answer holds a volfile, whose bytes take two at most, and a line for each of its translators at the most.
@@ -44,7 +44,11 @@ impl Helper {
     pub async fn probe(&self, mount: &Path, graph: bool, within: Duration) -> Result<Probe, Failed> {
         let mut probe = Probe::default();
         let request = Request::Probe { mount: mount.to_owned(), graph };
-        match self.ask(&request, within, |finding| probe.add(finding)).await {
+        let found = |reply| match reply {
+            Reply::Found(finding) => probe.add(finding),
+            Reply::Rebound(_) | Reply::Done(_) => {}
+        };
+        match self.ask(&request, within, found).await {
             Err(Failed::TimedOut(_)) if probe.alive.is_some() => Ok(probe),
             result => result.map(|()| probe),
         }
@@ -66,12 +70,20 @@ impl Helper {
         self.ask(&Request::Unmount { path: path.to_owned(), lazy }, within, drop).await
     }
 
-    async fn ask(
-        &self,
-        request: &Request,
-        within: Duration,
-        found: impl FnMut(Finding),
-    ) -> Result<(), Failed> {
+    /// Replaces mounts of earlier processes in another mount namespace: see [`Rebind`]. A namespace that is gone is no error.
+    ///
+    /// What was found before a failure comes back too.
+    pub async fn rebind(&self, rebind: &Rebind, within: Duration) -> (Vec<Rebound>, Result<(), Failed>) {
+        let mut rebound = Vec::new();
+        let found = |reply| match reply {
+            Reply::Rebound(one) => rebound.push(one),
+            Reply::Found(_) | Reply::Done(_) => {}
+        };
+        let result = self.ask(&Request::Rebind(rebind.clone()), within, found).await;
+        (rebound, result)
+    }
+
+    async fn ask(&self, request: &Request, within: Duration, found: impl FnMut(Reply)) -> Result<(), Failed> {
         let mut child = self.start().map_err(|error| {
             Failed::Broken(format!("{} could not be started: {error}", self.program.display()))
         })?;
@@ -95,11 +107,7 @@ impl Helper {
     }
 }
 
-async fn converse(
-    child: &mut Child,
-    request: &Request,
-    mut found: impl FnMut(Finding),
-) -> Result<(), Failed> {
+async fn converse(child: &mut Child, request: &Request, mut found: impl FnMut(Reply)) -> Result<(), Failed> {
     let broken = |error: &dyn std::fmt::Display| Failed::Broken(error.to_string());
     let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(broken(&"it has no pipes"));
@@ -117,8 +125,8 @@ async fn converse(
             return Err(broken(&"it ended without an answer"));
         }
         match serde_json::from_slice(&line).map_err(|error| broken(&format!("its answer: {error}")))? {
-            Reply::Found(finding) => found(finding),
             Reply::Done(result) => return result.map_err(Failed::from),
+            part => found(part),
         }
     }
 }

@@ -23,6 +23,7 @@ pub fn serve() -> ExitCode {
             Ok(())
         }
         Request::Bind(bind) => bind.carry_out(),
+        Request::Rebind(rebind) => rebind.carry_out(&mut |rebound| say(&Reply::Rebound(rebound))),
         Request::Unmount { path, lazy } => unmount::unmount(&path, lazy),
     };
     say(&Reply::Done(result));
