@@ -25,6 +25,7 @@ mod fakes;
 mod fetch;
 mod labs;
 mod live_changes;
+mod live_containers;
 mod live_failures;
 mod live_heal;
 mod live_interrupted;
@@ -70,6 +71,7 @@ const STORIES: &[Story] = &[
     live_replaced::STORY,
     live_heal::STORY,
     live_interrupted::STORY,
+    live_containers::STORY,
     live_survive::STORY,
     live_many::STORY,
     live_failures::STORY,

@@ -24,6 +24,7 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("mounts_below_dead_ones_come_back_with_them", nested),
     ("stacked_mounts_in_a_container_become_one", stacked),
     ("mounts_of_others_in_a_container_are_not_touched", others),
+    ("a_mount_of_the_host_itself_is_taken_away_in_a_container", useless),
     ("a_mount_that_answers_is_not_dead", alive),
     ("locked_mounts_are_covered_once", locked),
     ("what_is_not_in_the_volume_any_more_is_said", removed),
@@ -278,10 +279,10 @@ fn others() {
     let home = directory();
     let (from, place) = (old.mount.display(), home.display());
     let container = Container::new(&format!(
-        "cd {place}; mkdir over below other except pool pool/1
+        "cd {place}; mkdir over below other except
          mount --bind {from} over; mount -t tmpfs theirs over
          mount --bind {from} below; mount -t tmpfs theirs below/a
-         mount --bind {} other; mount --bind {from} except; mount --bind {from} pool/1; umount {from}",
+         mount --bind {} other; mount --bind {from} except; umount {from}",
         other.mount.display()
     ));
     let earlier = [earlier(&old)];
@@ -302,6 +303,21 @@ fn others() {
     container.run(&format!("umount {place}/over")).unwrap();
     let rebound = rebind(&request);
     assert_eq!(rebound.iter().filter(|one| one.result == Ok(Placed::Instead)).count(), 1, "{rebound:?}");
+}
+
+/// A namespace that was copied with all its mounts has that of the host itself too, of which it needs only the binds.
+fn useless() {
+    let (old, new) = (Volume::local("old"), Volume::local("new"));
+    let target = make(directory().join("target"));
+    let container = Container::new(&format!("mount --bind {} {}", old.mount.display(), target.display()));
+    let place = old.mount.strip_prefix("/mnt").unwrap().to_owned();
+    let earlier = Earlier { place, ended: false, ..earlier(&old) };
+    let rebound = rebind(&request(&container, &[earlier], &new));
+    assert!(all(&rebound, Placed::Instead) && rebound.len() == 1, "{rebound:?}");
+    assert_eq!((container.at(&old.mount), container.at(&target).len()), (vec![], 1));
+    // The process goes when nobody has it mounted, here or there.
+    block_on(helper().unmount(&old.mount, true, SOON)).unwrap();
+    eventually("it has ended", || old.process.has_ended());
 }
 
 fn alive() {

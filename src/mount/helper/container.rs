@@ -1,29 +1,25 @@
 //! Mounts of an earlier process in another mount namespace, replaced there by those of the process that there is.
 //!
 //! What they are to be replaced by is made in the host's namespace, where alone the new mount can be copied. Then the
-//! child enters the other one: from there on no path of the host's means anything, so what it needs of `/proc` is open.
+//! child enters the other one.
 
 use std::{
     fs::File,
     io::Read,
-    os::{
-        fd::{AsFd, AsRawFd, OwnedFd},
-        unix::ffi::OsStrExt,
-    },
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::{Path, PathBuf},
 };
 
 use rustix::{
     fs::{Mode, OFlags, ResolveFlags},
     io::Errno,
-    mount::{MoveMountFlags, UnmountFlags},
-    thread::LinkNameSpaceType,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
     copies::{self, Copy, Kept},
     failed::{Doing, Failed, Failure},
+    inside::Inside,
     stage::{self, Dress},
 };
 use crate::mount::mountinfo::{MountEntry, MountTable};
@@ -61,7 +57,7 @@ pub struct Earlier {
     pub device: (u32, u32),
     /// As mountinfo has it: another file system may have got the number since.
     pub source: String,
-    /// The end of the path at which the host itself has mounted it: such a mount is no copy.
+    /// The end of the path at which the host itself had mounted it: such a mount is taken away where it is left.
     pub place: PathBuf,
     /// The process has ended, so a mount that answers is not its.
     pub ended: bool,
@@ -107,24 +103,15 @@ impl Rebind {
         };
         let table = read_table(mountinfo).doing(words)?;
         let host = HostSide::open(self)?;
-        let found = copies::copies(&table, host.volume.device, |entry| self.is_ours(entry));
-        let mut new = Vec::new();
-        for (number, copy) in found.into_iter().enumerate() {
-            let (entry, prepared) = match copy {
-                Err(Kept { entry, reason }) => (entry, Err(reason)),
-                Ok(copy) if number >= MAX_COPIES => {
-                    (copy.top, Err("there are many: it is done at a later look".to_owned()))
-                }
-                Ok(copy) => {
-                    (copy.top, host.prepare(&copy).map_err(|failure| Failed::from(failure).to_string()))
-                }
-            };
-            match prepared {
-                Ok(prepared) => new.push(prepared),
-                Err(reason) => tell(Rebound::new(entry, Err(reason))),
-            }
+        let Plan { new, useless, kept, others } = self.plan(&table, &host);
+        for (entry, reason) in kept {
+            tell(Rebound::new(entry, Err(reason)));
         }
-        if new.is_empty() {
+        if others > 0 {
+            let reason = "there are too many mounts for one look";
+            tell(Rebound { mount_point: format!("{others} others"), result: Err(reason.to_owned()) });
+        }
+        if new.is_empty() && useless.is_empty() {
             return Ok(());
         }
         let inside = Inside::enter(&namespace, self, host.volume.device)?;
@@ -135,17 +122,39 @@ impl Rebind {
                 Err(failure) => tell(Rebound::new(&new.old, Err(Failed::from(failure).to_string()))),
             }
         }
+        useless.into_iter().for_each(|id| inside.take_away(id));
         Ok(())
     }
 
-    fn earlier(&self, entry: &MountEntry) -> Option<&Earlier> {
+    /// What is to be done with the mounts of a table.
+    fn plan<'t>(&self, table: &'t MountTable, host: &HostSide<'_>) -> Plan<'t> {
+        let mut plan = Plan::default();
+        for copy in copies::copies(table, host.volume.device, |entry| self.is_ours(entry)) {
+            match copy {
+                Ok(copy) if self.is_useless(copy.top) => plan.useless.push(copy.top.id),
+                Ok(_) if plan.new.len() >= MAX_COPIES => plan.others += 1,
+                Ok(copy) => match host.prepare(&copy) {
+                    Ok(new) => plan.new.push(new),
+                    Err(failure) => plan.keep(copy.top, Failed::from(failure).to_string()),
+                },
+                Err(Kept { entry, reason }) => plan.keep(entry, reason),
+            }
+        }
+        plan
+    }
+
+    pub(super) fn earlier(&self, entry: &MountEntry) -> Option<&Earlier> {
         let is = |earlier: &&Earlier| earlier.device == entry.device && earlier.source == entry.source;
         self.earlier.iter().find(is).filter(|_| entry.fs_type == FS_TYPE)
     }
 
+    /// The mount of which the host has bound its targets, as a namespace has it that was copied with all its mounts.
+    fn is_useless(&self, entry: &MountEntry) -> bool {
+        self.earlier(entry).is_some_and(|earlier| entry.mount_point.ends_with(&earlier.place))
+    }
+
     fn is_ours(&self, entry: &MountEntry) -> bool {
-        let earlier = self.earlier(entry).filter(|earlier| !entry.mount_point.ends_with(&earlier.place));
-        earlier.is_some() && !self.except.contains(&entry.mount_point)
+        self.earlier(entry).is_some() && !self.except.contains(&entry.mount_point)
     }
 }
 
@@ -163,7 +172,7 @@ fn unless_gone<T>(result: rustix::io::Result<T>) -> rustix::io::Result<Option<T>
     }
 }
 
-fn read_table(mountinfo: OwnedFd) -> std::io::Result<MountTable> {
+pub(super) fn read_table(mountinfo: OwnedFd) -> std::io::Result<MountTable> {
     let mut text = Vec::new();
     File::from(mountinfo).take(MAX_TABLE).read_to_end(&mut text)?;
     Ok(MountTable::parse(&text))
@@ -171,12 +180,33 @@ fn read_table(mountinfo: OwnedFd) -> std::io::Result<MountTable> {
 
 const PATH: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
+/// What is to be done in a namespace.
+#[derive(Default)]
+struct Plan<'t> {
+    new: Vec<New>,
+    /// The numbers of mounts that are to be taken away.
+    useless: Vec<u64>,
+    /// What stays as it is, and why.
+    kept: Vec<(&'t MountEntry, String)>,
+    /// More than are looked at in one go.
+    others: usize,
+}
+
+impl<'t> Plan<'t> {
+    fn keep(&mut self, entry: &'t MountEntry, reason: String) {
+        match self.kept.len() < MAX_COPIES {
+            true => self.kept.push((entry, reason)),
+            false => self.others += 1,
+        }
+    }
+}
+
 /// What is to stand in the place of a mount, and those below it.
-struct New {
-    copy: OwnedFd,
-    old: MountEntry,
+pub(super) struct New {
+    pub(super) copy: OwnedFd,
+    pub(super) old: MountEntry,
     /// Each with its place in the copy.
-    below: Vec<(OwnedFd, Self)>,
+    pub(super) below: Vec<(OwnedFd, Self)>,
 }
 
 /// The new mount, in the host's namespace.
@@ -238,166 +268,4 @@ impl<'r> HostSide<'r> {
             directory => directory.map(|directory| (directory, false)),
         }
     }
-}
-
-/// The other namespace, from inside.
-struct Inside<'r> {
-    rebind: &'r Rebind,
-    new: (u32, u32),
-    /// Of the host: `/proc/self` and the links to what is open.
-    process: OwnedFd,
-    links: OwnedFd,
-    root: OwnedFd,
-}
-
-impl<'r> Inside<'r> {
-    /// For good: this process never comes back. It has one thread, so it may.
-    fn enter(namespace: &OwnedFd, rebind: &'r Rebind, new: (u32, u32)) -> Result<Self, Failure> {
-        let words =
-            || format!("enter the mount namespace of process {} (it takes CAP_SYS_ADMIN)", rebind.pid);
-        let open = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let process = rustix::fs::open("/proc/self", open, Mode::empty()).doing(words)?;
-        let links = rustix::fs::openat(&process, "fd", open, Mode::empty()).doing(words)?;
-        rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Mount))
-            .doing(words)?;
-        let root = rustix::fs::open("/", open, Mode::empty()).doing(words)?;
-        Ok(Self { rebind, new, process, links, root })
-    }
-
-    /// None where the mount has gone by itself.
-    fn replace(&self, new: &New) -> Result<Option<Placed>, Failure> {
-        let table = self.table()?;
-        let is_ours = |entry: &MountEntry| self.rebind.earlier(entry).is_some();
-        // Once more: the process may have another root than its namespace, and not see all of it.
-        let found = copies::copies(&table, self.new, is_ours);
-        let found = found.into_iter().find_map(|copy| match copy {
-            Ok(copy) if copy.top.id == new.old.id => Some(Ok(copy.top)),
-            Err(Kept { entry, reason }) if entry.id == new.old.id => Some(Err(reason)),
-            _ => None,
-        });
-        let mut old = match found {
-            None => return Ok(None),
-            Some(Ok(old)) => old,
-            Some(Err(reason)) => {
-                return Err(Failure::new(Errno::BUSY, format_args!("replace a mount: {reason}")));
-            }
-        };
-        let mut at = self.open(old)?;
-        if self.rebind.earlier(old).is_some_and(|earlier| earlier.ended) {
-            self.is_dead(&at, old)?;
-        }
-        // Of a stack of ours the lowest is replaced: the others go first.
-        while let Some(lower) =
-            table.by_id(old.parent).filter(|lower| is_ours(lower) && lower.mount_point == old.mount_point)
-        {
-            match self.detach(&at) {
-                Ok(()) => (old, at) = (lower, self.open(lower)?),
-                Err(Errno::INVAL) => break,
-                Err(errno) => return Err(Failure::new(errno, self.taking_away(old))),
-            }
-        }
-        self.place(new, old, &at).map(Some)
-    }
-
-    /// Mounts the copy in the place of `old`, which is open as `at`.
-    fn place(&self, new: &New, old: &MountEntry, at: &OwnedFd) -> Result<Placed, Failure> {
-        let words = || format!("mount at {}", old.mount_point.display());
-        match attach(&new.copy, at, MoveMountFlags::MOVE_MOUNT_BENEATH) {
-            Ok(()) => {
-                place_below(new)?;
-                self.detach(at).doing(|| self.taking_away(old))?;
-                return Ok(Placed::Instead);
-            }
-            // Linux before 6.5; or it is locked, or the propagation of mounts around it forbids it.
-            Err(Errno::INVAL) => {}
-            Err(errno) => return Err(Failure::new(errno, words())),
-        }
-        match self.detach(at) {
-            Ok(()) => {
-                let place = self.open_path(&old.mount_point).doing(words)?;
-                if self.mount_id(&place).doing(words)? != old.parent {
-                    return Err(Failure::new(
-                        Errno::BUSY,
-                        format_args!("{}, where others mount at the same time", words()),
-                    ));
-                }
-                attach(&new.copy, &place, MoveMountFlags::empty()).doing(words)?;
-                place_below(new)?;
-                Ok(Placed::Instead)
-            }
-            Err(Errno::INVAL) => {
-                attach(&new.copy, at, MoveMountFlags::empty()).doing(words)?;
-                place_below(new)?;
-                Ok(Placed::Over)
-            }
-            Err(errno) => Err(Failure::new(errno, self.taking_away(old))),
-        }
-    }
-
-    fn taking_away(&self, old: &MountEntry) -> String {
-        format!("take away the earlier mount at {}", old.mount_point.display())
-    }
-
-    /// What of a process that has ended still answers is not its: another file system has got its number.
-    fn is_dead(&self, at: &OwnedFd, old: &MountEntry) -> Result<(), Failure> {
-        let words = |what| {
-            format!("take {} for a mount of a process that has ended: {what}", old.mount_point.display())
-        };
-        match rustix::fs::fstatfs(at) {
-            Err(Errno::NOTCONN) => Ok(()),
-            Ok(_) => Err(Failure::new(Errno::EXIST, words("it answers"))),
-            Err(errno) => Err(Failure::new(errno, words("it fails with another error"))),
-        }
-    }
-
-    /// The mount itself, once it was found to be what is seen at its mount point.
-    fn open(&self, entry: &MountEntry) -> Result<OwnedFd, Failure> {
-        let words = || format!("use the mount at {}", entry.mount_point.display());
-        let opened = self.open_path(&entry.mount_point).doing(words)?;
-        if self.mount_id(&opened).doing(words)? != entry.id {
-            return Err(Failure::new(Errno::BUSY, format_args!("{}, which is covered", words())));
-        }
-        Ok(opened)
-    }
-
-    /// Who owns the namespace may change what the path means at any time: nothing is followed.
-    fn open_path(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
-        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        rustix::fs::openat2(&self.root, path, PATH, Mode::empty(), resolve)
-    }
-
-    /// Takes away just this mount, by its link: a path may mean another by now.
-    fn detach(&self, mount: &OwnedFd) -> rustix::io::Result<()> {
-        rustix::process::fchdir(&self.links)?;
-        rustix::mount::unmount(mount.as_raw_fd().to_string(), UnmountFlags::DETACH)
-    }
-
-    fn table(&self) -> Result<MountTable, Failure> {
-        let open = OFlags::RDONLY | OFlags::CLOEXEC;
-        let mountinfo = rustix::fs::openat(&self.process, "mountinfo", open, Mode::empty());
-        mountinfo.map_err(Into::into).and_then(read_table).doing(|| "read the mounts of the namespace")
-    }
-
-    fn mount_id(&self, file: &OwnedFd) -> std::io::Result<u64> {
-        let open = OFlags::RDONLY | OFlags::CLOEXEC;
-        let info =
-            rustix::fs::openat(&self.process, format!("fdinfo/{}", file.as_raw_fd()), open, Mode::empty())?;
-        super::bind::mount_id_of(&std::io::read_to_string(File::from(info))?)
-    }
-}
-
-/// Moves a copy to what is open as `at`.
-fn attach(copy: &OwnedFd, at: &OwnedFd, how: MoveMountFlags) -> rustix::io::Result<()> {
-    let by_descriptor = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    rustix::mount::move_mount(copy, "", at, "", by_descriptor | how)
-}
-
-/// Once a copy is in its place, what was below the earlier one.
-fn place_below(new: &New) -> Result<(), Failure> {
-    for (place, inner) in &new.below {
-        let point = inner.old.mount_point.display();
-        attach(&inner.copy, place, MoveMountFlags::empty()).doing(|| format!("mount at {point}"))?;
-        place_below(inner)?;
-    }
-    Ok(())
 }

@@ -9,6 +9,7 @@ mod bind;
 mod container;
 mod copies;
 mod failed;
+mod inside;
 mod probe;
 mod run;
 mod serve;
