@@ -43,6 +43,9 @@ pub(crate) struct Mountd {
     /// At SIGTERM, unmount everything; otherwise mounts stay, and the next start takes them over
     #[arg(long, env = "KADALU_UNMOUNT_ON_EXIT", value_parser = FalseyValueParser::new())]
     unmount_on_exit: bool,
+    /// Mount anew inside of running containers too; it takes the /proc of the machine: hostPID: true in a pod
+    #[arg(long, env = "KADALU_REBIND_CONTAINERS", value_parser = FalseyValueParser::new())]
+    rebind_containers: bool,
     /// The glusterfs to run, a path or a name
     #[arg(long, env = "KADALU_GLUSTERFS", value_name = "PROGRAM")]
     glusterfs: Option<PathBuf>,
@@ -136,6 +139,7 @@ impl Mountd {
             probe_interval: self.probe_interval.unwrap_or(defaults.probe_interval),
             probe_deadline: self.probe_deadline.unwrap_or(defaults.probe_deadline),
             mount_timeout: self.mount_timeout.unwrap_or(defaults.mount_timeout),
+            rebind_containers: self.rebind_containers,
             ..defaults
         })
     }

@@ -102,6 +102,8 @@ pub(super) fn example() -> ListReply {
         restarts: [("died".to_owned(), 2), ("planned".to_owned(), 1)].into(),
         last_heal_seconds: 1.5,
         rebinds: 4,
+        container_rebinds: 3,
+        container_mounts_left: 1,
         ..Pool::default()
     };
     let hung = Pool {

@@ -218,6 +218,13 @@ pub struct Pool {
     /// How often a target was mounted anew.
     #[prost(uint64, tag = "17")]
     pub rebinds: u64,
+    /// How often a mount in a container, or another copy of a target, was brought to a new process; only with
+    /// `--rebind-containers`.
+    #[prost(uint64, tag = "18")]
+    pub container_rebinds: u64,
+    /// Such mounts that the last look has left on an earlier process; the log says which, and why.
+    #[prost(uint32, tag = "19")]
+    pub container_mounts_left: u32,
 }
 #[derive(serde::Serialize)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

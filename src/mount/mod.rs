@@ -6,6 +6,7 @@
 //!
 //! What touches a mount is done in a [`helper`], a process that can be left behind when the mount hangs.
 
+mod containers;
 pub mod control;
 pub mod diagnose;
 mod dress;

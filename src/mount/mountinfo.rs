@@ -24,6 +24,10 @@ pub struct MountEntry {
     pub read_only: bool,
     /// The options of this mount, such as `rw,nosuid,relatime`.
     pub options: String,
+    /// Mounts below it are seen at its peers, in whatever namespace, and theirs here.
+    pub shared: bool,
+    /// Those below another mount are seen here, but not the other way round.
+    pub slave: bool,
     /// Such as `fuse.glusterfs`.
     pub fs_type: String,
     /// Such as `server:/volume`.
@@ -42,11 +46,28 @@ impl MountEntry {
         let root = path(fields.next()?);
         let mount_point = path(fields.next()?);
         let options = words(fields.next()?);
-        fields.find(|field| field == b"-")?;
+        let (mut shared, mut slave) = (false, false);
+        fields.find(|field| {
+            shared |= field.starts_with(b"shared:");
+            slave |= field.starts_with(b"master:");
+            field == b"-"
+        })?;
         let fs_type = words(fields.next()?);
         let source = words(fields.next()?);
         let read_only = options.split(',').any(|option| option == "ro");
-        Some(Self { id, parent, device, root, mount_point, read_only, options, fs_type, source })
+        Some(Self {
+            id,
+            parent,
+            device,
+            root,
+            mount_point,
+            read_only,
+            options,
+            shared,
+            slave,
+            fs_type,
+            source,
+        })
     }
 
     /// Whether the mount has this option, such as `nosuid`.
@@ -168,6 +189,8 @@ mod tests {
             mount_point: "/mnt/with space\t\n".into(),
             read_only: true,
             options: "ro,nosuid,relatime".into(),
+            shared: true,
+            slave: true,
             fs_type: "fuse.glusterfs".into(),
             source: "h:/v w".into(),
         };

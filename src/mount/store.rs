@@ -57,6 +57,9 @@ pub(super) struct StoredPool {
     /// `sha256:…` of the accepted volfile that what it was given last was made of.
     #[serde(default)]
     pub(super) digest: String,
+    /// Of its processes, the current one too, as long as containers may have copies of their mounts.
+    #[serde(default)]
+    pub(super) file_systems: Vec<StoredFileSystem>,
 }
 
 /// A process that can be told from a later one with the same number.
@@ -72,6 +75,17 @@ pub(super) struct StoredProcess {
     /// The id of the volume that it serves, which another one may have taken the name of since.
     #[serde(default)]
     pub(super) volume: Option<String>,
+}
+
+/// The FUSE file system of a process, by which its mounts are known in every mount namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredFileSystem {
+    /// Of the process.
+    pub(super) number: u32,
+    /// Major and minor number; another file system may have them once this one is mounted nowhere.
+    pub(super) device: (u32, u32),
+    /// As in mountinfo.
+    pub(super) source: String,
 }
 
 /// A bind of a pool.

@@ -19,6 +19,11 @@ macro_rules! story {
 }
 
 mod changes;
+mod csi_killed;
+mod csi_life;
+mod csi_many;
+mod csi_rules;
+mod driver;
 mod failover;
 #[path = "../fakes/mod.rs"]
 mod fakes;
@@ -26,6 +31,7 @@ mod fetch;
 mod labs;
 mod live_changes;
 mod live_container;
+mod live_containers;
 mod live_failures;
 mod live_heal;
 mod live_interrupted;
@@ -71,10 +77,15 @@ const STORIES: &[Story] = &[
     live_replaced::STORY,
     live_heal::STORY,
     live_interrupted::STORY,
+    live_containers::STORY,
     live_survive::STORY,
     live_container::STORY,
     live_many::STORY,
     live_failures::STORY,
+    csi_rules::STORY,
+    csi_life::STORY,
+    csi_killed::STORY,
+    csi_many::STORY,
     tshark::STORY,
     teardown::STORY,
 ];

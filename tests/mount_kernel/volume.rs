@@ -62,6 +62,11 @@ impl Process {
         rustix::process::kill_process(Pid::from_child(&self.0), signal).unwrap();
     }
 
+    pub(crate) fn has_ended(&self) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap_or_default();
+        status.is_empty() || status.contains("State:\tZ")
+    }
+
     pub(crate) fn kill(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();

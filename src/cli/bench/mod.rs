@@ -2,6 +2,7 @@
 
 mod child;
 mod connections;
+mod csi;
 mod fetch;
 mod io;
 mod live;
@@ -29,6 +30,7 @@ enum What {
     Notify(notify::NotifyBench),
     Io(io::IoBench),
     Live(live::LiveBench),
+    Csi(csi::CsiBench),
     #[command(hide = true)]
     MappedReader(io::MappedReader),
 }
@@ -50,6 +52,7 @@ impl Bench {
             What::Notify(bench) => bench.run().await,
             What::Io(bench) => bench.run().await,
             What::Live(bench) => bench.run().await,
+            What::Csi(bench) => bench.run().await,
             What::MappedReader(reader) => reader.run(),
         }
     }

@@ -78,6 +78,12 @@ fn of_pool(pool: &Pool) -> Vec<String> {
     if !pool.drift.is_empty() {
         remarks.push(format!("not on the wanted volfile: {}", shown(&pool.drift)));
     }
+    if pool.container_mounts_left > 0 {
+        remarks.push(format!(
+            "mounts in containers that are still on an earlier process: {}; the log says which, and why",
+            pool.container_mounts_left
+        ));
+    }
     if !pool.last_error.is_empty() {
         remarks.push(format!("last error: {}", shown(&pool.last_error)));
     }

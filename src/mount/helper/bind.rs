@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     failed::{Doing, Failure},
-    stage,
+    stage::{self, Dress},
 };
 use crate::mount::mountinfo::{MountEntry, MountTable};
 
@@ -155,7 +155,10 @@ impl Bind {
             &inside
         };
         let copy = stage::copy(directory).doing(words)?;
-        let copy = if self.read_only { stage::read_only(&copy, volume, &self.staging)? } else { copy };
+        let copy = match self.read_only {
+            true => stage::dressed(&copy, &Dress::read_only(volume), &self.staging)?,
+            false => copy,
+        };
         let id = mount_id(&copy).doing(words)?;
         Ok(New { copy, id, placed: false })
     }
@@ -185,7 +188,11 @@ impl Place {
 
 /// The number of the mount that an open file is on.
 fn mount_id(file: &OwnedFd) -> std::io::Result<u64> {
-    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd()))?;
+    mount_id_of(&fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd()))?)
+}
+
+/// The same from what its fdinfo says.
+pub(super) fn mount_id_of(info: &str) -> std::io::Result<u64> {
     let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok());
     id.ok_or_else(|| Errno::NOSYS.into())
 }

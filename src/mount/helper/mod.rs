@@ -6,8 +6,11 @@
 //! also does the binds.
 
 mod bind;
+mod container;
+mod copies;
 mod failed;
 mod group;
+mod inside;
 mod probe;
 mod run;
 mod serve;
@@ -20,6 +23,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use bind::Bind;
+pub(in crate::mount) use container::MAX_TABLE;
+pub use container::{Earlier, Placed, Rebind, Rebound};
 pub use failed::Failed;
 pub use probe::{Answer, Brick, Graph, Probe};
 pub use run::Helper;
@@ -34,6 +39,8 @@ enum Request {
     Probe { mount: PathBuf, graph: bool },
     /// Show a directory of a mount at a target.
     Bind(Bind),
+    /// Replace what another mount namespace has of earlier processes.
+    Rebind(Rebind),
     /// Take away the top mount at a path.
     Unmount { path: PathBuf, lazy: bool },
     /// How full is it here?

@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Bind, Failed, Probe, Reply, Request, Space};
+use super::{Bind, Failed, Probe, Rebind, Rebound, Reply, Request, Space};
 use crate::volfile;
 
 /// An answer holds a volfile, whose bytes take two at most, and a line for each of its translators at the most.
@@ -65,6 +65,16 @@ impl Helper {
     /// `EBUSY` where files are open, `EINVAL` where nothing is mounted.
     pub async fn unmount(&self, path: &Path, lazy: bool, within: Duration) -> Result<(), Failed> {
         self.ask(&Request::Unmount { path: path.to_owned(), lazy }, within, drop::<()>).await
+    }
+
+    /// Replaces mounts of earlier processes in another mount namespace: see [`Rebind`]. A namespace that is gone is no error.
+    ///
+    /// What was found before a failure comes back too.
+    pub async fn rebind(&self, rebind: &Rebind, within: Duration) -> (Vec<Rebound>, Result<(), Failed>) {
+        let mut rebound = Vec::new();
+        let request = Request::Rebind(rebind.clone());
+        let result = self.ask(&request, within, |one| rebound.push(one)).await;
+        (rebound, result)
     }
 
     /// How full the volume is that is mounted at a path.

@@ -25,6 +25,7 @@ pub fn serve() -> ExitCode {
             Ok(())
         }
         Request::Bind(bind) => bind.carry_out(),
+        Request::Rebind(rebind) => rebind.carry_out(&mut |rebound| say(&Reply::Found(rebound))),
         Request::Unmount { path, lazy } => unmount::unmount(&path, lazy),
         Request::Space { path } => space::space(&path).map(|space| say(&Reply::Found(space))),
         Request::Group { path, gid } => group::let_use(&path, gid),

@@ -25,7 +25,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{find::FETCH, target::resolved};
 use super::{
-    Error, Reason,
+    Error, Reason, containers,
     generated::{ListReply, MountRequest, Mounted},
     glusterfs::Glusterfs,
     helper::Helper,
@@ -61,6 +61,9 @@ pub struct Config {
     pub probe_deadline: Duration,
     /// Until I/O must work on a new mount.
     pub mount_timeout: Duration,
+    /// What is lost or replaced is mounted anew in other mount namespaces too, those of containers: it takes a `/proc`
+    /// that shows their processes.
+    pub rebind_containers: bool,
 }
 
 impl Config {
@@ -74,6 +77,7 @@ impl Config {
             probe_interval: Duration::from_secs(15),
             probe_deadline: Duration::from_secs(10),
             mount_timeout: Duration::from_secs(60),
+            rebind_containers: false,
         }
     }
 }
@@ -108,6 +112,9 @@ impl Host {
         let server = Server::new(Limits::default());
         let socket = ServerAddress::Unix(store.socket());
         let helper = config.helper.clone();
+        if config.rebind_containers {
+            containers::announce().await;
+        }
         let context = Arc::new(Context { config, store, server: server.clone(), helper, glusterfs });
         let stop = CancellationToken::new();
         let host = Self(Arc::new(Inner {

@@ -96,6 +96,9 @@ const POOL_GAUGES: &[Gauge<Pool>] = &[
     ("kadalu_mount_draining", "Replaced processes that still serve open files", |pool| {
         size(pool.draining.len())
     }),
+    ("kadalu_container_mounts_left", "Mounts in containers that are left on an earlier process", |pool| {
+        Some(f64::from(pool.container_mounts_left))
+    }),
     (
         "kadalu_remount_interruption_seconds",
         "From a death or hang to I/O again at all targets, last time",
@@ -112,6 +115,9 @@ const POOL_COUNTS: &[Counts<Pool>] = &[
         restarts.map(|(reason, times)| (Some(("reason", reason.clone())), *times)).collect()
     }),
     ("kadalu_rebinds", "Targets that were mounted anew", |pool| vec![(None, pool.rebinds)]),
+    ("kadalu_container_rebinds", "Mounts in containers that were mounted anew", |pool| {
+        vec![(None, pool.container_rebinds)]
+    }),
 ];
 
 fn truth(whether: bool) -> Option<f64> {
@@ -236,6 +242,8 @@ mod tests {
             format!("kadalu_remounts_total{{{volume},pool=\"vol-1\",reason=\"died\"}} 2"),
             format!("kadalu_remount_interruption_seconds{{{volume},pool=\"vol-1\"}} 1.5"),
             format!("kadalu_rebinds_total{{{volume},pool=\"vol-1\"}} 4"),
+            format!("kadalu_container_rebinds_total{{{volume},pool=\"vol-1\"}} 3"),
+            format!("kadalu_container_mounts_left{{{volume},pool=\"vol-1\"}} 1.0"),
         ] {
             assert!(text.lines().any(|found| found == line), "{line:?} is not in\n{text}");
         }

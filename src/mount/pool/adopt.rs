@@ -38,6 +38,7 @@ impl Runner {
     async fn adopt(&mut self, stored: StoredPool, table: &MountTable) -> Result<(), Error> {
         self.targets.clone_from(&stored.targets);
         self.last_number = stored.process.as_ref().map_or(0, |process| process.number);
+        self.adopt_file_systems(&stored.file_systems, table);
         let mut running = Vec::new();
         for (number, device) in self.fuse_mounts(table) {
             let known = stored.process.iter().chain(&stored.draining).find(|known| known.number == number);
@@ -138,7 +139,7 @@ impl Runner {
     }
 
     /// The FUSE mounts of this pool, by number.
-    fn fuse_mounts(&self, table: &MountTable) -> Vec<(u32, (u32, u32))> {
+    pub(super) fn fuse_mounts(&self, table: &MountTable) -> Vec<(u32, (u32, u32))> {
         let home = self.context.store.mounts().join(&self.id);
         let below = table.entries().iter().filter(|entry| entry.mount_point.parent() == Some(&home));
         let number = |name: &std::ffi::OsStr| name.to_str()?.parse().ok();

@@ -104,6 +104,7 @@ impl Runner {
     /// Makes a process on which I/O works the one of this pool, and moves all targets to it.
     pub(super) async fn install(&mut self, live: Live) {
         self.live = Some(live);
+        self.note_file_system();
         self.retry = None;
         self.following = None;
         self.health.reset();
@@ -156,6 +157,7 @@ impl Runner {
             // Those who have files open keep its file system.
             self.detach(&mount).await;
         }
+        self.rebind_containers();
         self.save();
     }
 

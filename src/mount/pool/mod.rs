@@ -3,9 +3,11 @@
 //! * `start`: a new process, until I/O works;
 //! * `follow`: a change of the volfile, until it is active;
 //! * `health`: is it alive, and does I/O work;
-//! * `heal`: another process in place of one that is dead, hung, or to be replaced.
+//! * `heal`: another process in place of one that is dead, hung, or to be replaced;
+//! * `containers`: copies of its targets in other mount namespaces.
 
 mod adopt;
+mod containers;
 mod follow;
 mod heal;
 mod health;
@@ -13,6 +15,7 @@ mod start;
 mod targets;
 
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
@@ -24,6 +27,7 @@ use tokio::{
         mpsc::{self, UnboundedSender},
         oneshot, watch,
     },
+    task::JoinSet,
     time::{Instant, sleep_until},
 };
 use tracing::{info, warn};
@@ -33,6 +37,7 @@ pub(super) use adopt::adopt;
 use self::{follow::Following, health::Health};
 use super::{
     Error,
+    containers::Outcome,
     generated::{self, Mounted},
     glusterfs::Glusterfs,
     helper::Helper,
@@ -40,7 +45,7 @@ use super::{
     lock::lock,
     options::MountOptions,
     process::Process,
-    store::{Store, StoredPool, StoredProcess, StoredTarget},
+    store::{Store, StoredFileSystem, StoredPool, StoredProcess, StoredTarget},
     volume::{Accepted, Volume, Wanted},
 };
 use crate::server::Server;
@@ -175,6 +180,12 @@ struct Runner {
     dead: Vec<Dead>,
     /// Targets that are not on the process that there is.
     unbound: Vec<PathBuf>,
+    /// Of its processes, as long as they may be mounted in containers; only where those are cared for.
+    file_systems: Vec<StoredFileSystem>,
+    /// A round through the containers, with the number of the process that it is about.
+    rebinding: JoinSet<(u32, Outcome)>,
+    /// What the last round has left as it was, a sentence each.
+    left: HashSet<String>,
     last_number: u32,
     following: Option<Following>,
     health: Health,
@@ -205,6 +216,9 @@ impl Runner {
             draining: Vec::new(),
             dead: Vec::new(),
             unbound: Vec::new(),
+            file_systems: Vec::new(),
+            rebinding: JoinSet::new(),
+            left: HashSet::new(),
             saved: Mutex::default(),
             last_number: 0,
             following: None,
@@ -243,6 +257,7 @@ impl Runner {
                 },
                 () = ended(self.live.as_ref()) => self.died().await,
                 at = draining => self.drained(at),
+                Some(Ok((number, outcome))) = self.rebinding.join_next() => self.rebound(number, outcome),
                 changed = self.wanted.changed() => match changed {
                     Ok(()) => self.give(),
                     // The volume is followed as long as we hold it: the end of the runtime.
@@ -337,6 +352,7 @@ impl Runner {
             draining: self.draining.iter().map(Live::stored).collect(),
             offline: self.live.as_ref().is_some_and(|live| live.given.offline),
             graph: self.live.as_ref().map_or(0, |live| live.given.graph),
+            file_systems: self.file_systems.clone(),
             digest: self.live.as_ref().map(|live| live.given.accepted.digest.clone()).unwrap_or_default(),
         }
     }

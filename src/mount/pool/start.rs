@@ -202,6 +202,7 @@ impl Runner {
             graph: given.graph,
             targets: Vec::new(),
             draining: Vec::new(),
+            file_systems: Vec::new(),
             ..self.stored()
         };
         Ok(Launch {
