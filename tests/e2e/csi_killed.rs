@@ -1,9 +1,9 @@
 //! The driver, which hosts the mounts too, is killed at random points of every operation; what was asked is asked again.
 
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use crate::driver::{Called, Driver, GIB, again, audit};
+use crate::driver::{Called, Driver, GIB, again, audit, runtime};
 use crate::lab::{Kind, PATIENCE, Signal, eventually, require_fuse};
 use crate::labs::Labs;
 
@@ -35,29 +35,31 @@ fn at_random_points(labs: &Labs) {
     let (stays, kept) = driver.serve("pvc-stays", &[("gluster_hosts", &servers), ("gluster_volname", name)]);
     lab.client().shell(&format!("echo kept >{kept}/file"));
     for round in 0..8 {
-        let (caller, servers, pod) = (driver.caller(), servers.clone(), format!("pvc-{round}"));
+        let (connect, servers, pod) = (driver.connector(), servers.clone(), format!("pvc-{round}"));
         let target = driver.pod(&pod);
         let life = {
             let target = target.clone();
-            async move {
-                let parameters = [("gluster_hosts", servers.as_str()), ("gluster_volname", name)];
-                let volume = insist("create", async || caller.create(&pod, GIB, &parameters).await).await;
-                let id = &volume.volume_id;
-                insist("stage", async || caller.stage(&volume).await).await;
-                insist("publish", async || caller.publish(&volume, &target, false).await).await;
-                insist("expand", async || caller.expand(id, 2 * GIB).await).await;
-                insist("unpublish", async || caller.unpublish(id, &target).await).await;
-                insist("unstage", async || caller.unstage(id).await).await;
-                insist("delete", async || caller.delete(id).await).await;
-            }
+            thread::spawn(move || {
+                runtime().block_on(async {
+                    let caller = connect();
+                    let parameters = [("gluster_hosts", servers.as_str()), ("gluster_volname", name)];
+                    let volume = insist("create", async || caller.create(&pod, GIB, &parameters).await).await;
+                    let id = &volume.volume_id;
+                    insist("stage", async || caller.stage(&volume).await).await;
+                    insist("publish", async || caller.publish(&volume, &target, false).await).await;
+                    insist("expand", async || caller.expand(id, 2 * GIB).await).await;
+                    insist("unpublish", async || caller.unpublish(id, &target).await).await;
+                    insist("unstage", async || caller.unstage(id).await).await;
+                    insist("delete", async || caller.delete(id).await).await;
+                });
+            })
         };
-        let life = driver.block(async { tokio::spawn(life) });
         for _ in 0..4 {
             sleep(Duration::from_millis(random.u64(..400)));
             driver.end(Signal::Kill);
             driver.restart();
         }
-        driver.block(life).unwrap_or_else(|error| panic!("{error}\n{}", driver.log()));
+        life.join().unwrap_or_else(|_| panic!("round {round}, see above\n{}", driver.log()));
         assert_eq!(driver.mounts().len(), 2, "a staging path and a target: {:?}", driver.mounts());
         lab.client().shell(&format!("test ! -e {target}"));
         let left = audit(lab.host(0), &brick);

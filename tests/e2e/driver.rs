@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use glusterd_client::csi::generated::{
@@ -34,28 +34,19 @@ pub(crate) struct Driver<'lab> {
     socket: PathBuf,
     running: Option<Running>,
     runtime: Runtime,
-    channel: Channel,
+    caller: Caller,
 }
 
 impl<'lab> Driver<'lab> {
     /// Starts it, in a directory of this name, and waits until it is ready.
     pub(crate) fn start(lab: &'lab Lab, name: &str, flags: &[&str]) -> Self {
         let client = lab.client();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let socket = lab.shared().join(format!("{name}/csi.sock"));
-        let endpoint = Endpoint::from_shared(format!("unix://{}", socket.display())).expect("an endpoint");
-        let channel = {
-            let _entered = runtime.enter();
-            endpoint.connect_lazy()
-        };
-        let dir = format!("/mnt/live/{name}");
+        let runtime = runtime();
+        let (socket, dir) = (lab.shared().join(format!("{name}/csi.sock")), format!("/mnt/live/{name}"));
+        let caller = runtime.block_on(async { Caller::new(&socket, &dir) });
         client.shell(&format!("mkdir -p {dir} /mnt/shared/{name}"));
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let mut this = Self { client, dir, flags, socket, running: None, runtime, channel };
+        let mut this = Self { client, dir, flags, socket, running: None, runtime, caller };
         this.spawn();
         this.wait_ready();
         this
@@ -111,12 +102,18 @@ impl<'lab> Driver<'lab> {
 
     /// What the sidecars and kubelet call; a clone for each task.
     pub(crate) fn caller(&self) -> Caller {
-        Caller { channel: self.channel.clone(), dir: self.dir.clone() }
+        self.caller.clone()
+    }
+
+    /// Makes another one, which belongs to the runtime that it is called in.
+    pub(crate) fn connector(&self) -> impl FnOnce() -> Caller + Send + 'static {
+        let (socket, dir) = (self.socket.clone(), self.dir.clone());
+        move || Caller::new(&socket, &dir)
     }
 
     /// Whether Probe says that it is ready.
     pub(crate) fn probe(&self) -> Result<bool, Status> {
-        let reply = self.block(async { self.caller().identity().probe(ProbeRequest {}).await })?;
+        let reply = self.block(async { self.caller.identity().probe(ProbeRequest {}).await })?;
         Ok(reply.into_inner().ready.is_none_or(|ready| ready))
     }
 
@@ -185,6 +182,11 @@ impl Drop for Driver<'_> {
     }
 }
 
+/// A runtime of its own thread.
+pub(crate) fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
 /// The calls of a PV's life, as Kubernetes makes them.
 #[derive(Clone)]
 pub(crate) struct Caller {
@@ -195,6 +197,11 @@ pub(crate) struct Caller {
 pub(crate) type Called<T> = Result<T, Status>;
 
 impl Caller {
+    fn new(socket: &Path, dir: &str) -> Self {
+        let endpoint = Endpoint::from_shared(format!("unix://{}", socket.display())).expect("an endpoint");
+        Self { channel: endpoint.connect_lazy(), dir: dir.to_owned() }
+    }
+
     pub(crate) fn identity(&self) -> IdentityClient<Channel> {
         IdentityClient::new(self.channel.clone())
     }
