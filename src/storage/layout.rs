@@ -33,9 +33,9 @@ pub const MAX_NAME: usize = 128;
 /// The longest component that is made, in bytes: with a volume's id and a `/`, a volume handle of 128 bytes.
 pub const MAX_MADE: usize = 91;
 
-/// The longest component that is found, in bytes: what a file name of 255 leaves beside `archived-`, `.json` and a
+/// The longest component that is found, in bytes: what a file name of 255 leaves beside `.json` and a
 /// temporary file's own part.
-pub const MAX_COMPONENT: usize = 220;
+pub const MAX_COMPONENT: usize = 232;
 
 /// Bytes of a long component that are kept before its hash.
 const KEPT: usize = 74;
@@ -128,6 +128,14 @@ impl Place {
     pub(super) fn archive(&self, n: u32) -> Self {
         let number = if n > 1 { format!(".{n}") } else { String::new() };
         Self { component: format!("{ARCHIVED}{}{number}", self.component), hash: self.hash.clone() }
+    }
+
+    /// Whether a component is one of those that [`Place::archive`] gives.
+    pub(super) fn is_archive(&self, component: &str) -> bool {
+        let number = component.strip_prefix(ARCHIVED).and_then(|first| first.strip_prefix(&self.component));
+        number.is_some_and(|rest| {
+            rest.is_empty() || rest.strip_prefix('.').is_some_and(|n| n.parse::<u32>().is_ok())
+        })
     }
 
     /// The component of the PV that was archived here; none where this is no archived PV.
@@ -269,9 +277,13 @@ mod tests {
             assert_eq!(archived.to_string(), path);
             assert!(Place::of_archived(archived.component()).unwrap().contains(&archived));
             assert_eq!(archived.first_component(), Some("pvc-1"));
+            assert!(place.is_archive(archived.component()));
         }
         // A PV that was called so from its beginning.
         assert_eq!(Place::of("archived-pvc-1").unwrap().first_component(), None);
         assert!(Place::of_archived("pvc-1").unwrap().is_empty());
+        for other in ["pvc-1", "archived-pvc-12", "archived-pvc-1.x", "archived-pvc-2"] {
+            assert!(!place.is_archive(other));
+        }
     }
 }
