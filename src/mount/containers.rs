@@ -147,17 +147,18 @@ pub(super) async fn announce() {
         Err(_) => return,
     };
     let (namespaces, denied) = (scan.namespaces, scan.denied);
-    if namespaces < 2 {
-        warn!(
-            target: "kadalu",
-            "mounts in containers are not healed: /proc shows no mount namespace but our own. Set hostPID: true in the pod of \
-             the mount host (with docker or podman: --pid=host), or run it outside of containers"
-        );
-    } else if denied > 0 {
+    if denied > 0 {
         warn!(
             target: "kadalu", namespaces, denied,
-            "mounts in some containers are not healed: their namespaces may not be looked at. Set privileged: true in the \
-             security context of the mount host, or give it CAP_SYS_ADMIN, CAP_SYS_CHROOT and CAP_SYS_PTRACE"
+            "mounts in the containers of some processes are not healed, as their namespaces may not be looked at. Set \
+             privileged: true in the security context of the mount host, or give it CAP_SYS_ADMIN, CAP_SYS_CHROOT and \
+             CAP_SYS_PTRACE"
+        );
+    } else if namespaces < 2 {
+        warn!(
+            target: "kadalu",
+            "mounts in containers are not healed, as /proc shows no mount namespace but our own. Set hostPID: true in the \
+             pod of the mount host (with docker or podman: --pid=host), or run it outside of containers"
         );
     } else {
         info!(target: "kadalu", namespaces, "mounts in containers are healed too");

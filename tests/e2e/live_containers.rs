@@ -84,6 +84,9 @@ fn killed(labs: &Labs) {
     let (lab, name) = (labs.plain(), "containers-killed");
     let client = lab.client();
     let (mut host, all) = mounted(lab, name, &["--rebind-containers"]);
+    // As kubelet does for a subPath, outside of the container: it binds it again when the container starts anew.
+    let subpath = host.target("subpath");
+    client.shell(&format!("mkdir -p {all}/a/b; mount --bind {all}/a/b {subpath}"));
     let mut container = Container::start(client, &format!("/mnt/live/{name}"), &all);
     let before = container.mounts();
     assert_eq!(before.len(), 4, "{before:?}");
@@ -92,9 +95,11 @@ fn killed(labs: &Labs) {
         kill(client, &host, &all);
         let begin = Instant::now();
         eventually("the container's mounts are those of the new process", || {
-            (rebinds(&host, &all) >= turn * MOUNTS).then_some(())
+            // The container has a copy of what kubelet has bound too.
+            (rebinds(&host, &all) >= turn * (MOUNTS + 2)).then_some(())
         });
         container.works();
+        client.shell(&format!("grep 2 {subpath}/probe"));
         eprintln!("{name}: the container works again after {:?}", begin.elapsed());
         host.wait_whole(&[&all]);
         let same = |mut mounts: Vec<_>| {
@@ -108,7 +113,8 @@ fn killed(labs: &Labs) {
         );
         assert_eq!(host.pool(&all)["container_mounts_left"], 0, "{}", host.log());
     }
-    assert!(host.log().contains("mounted anew in a container"), "{}", host.log());
+    let log = host.log();
+    assert!(log.contains("mounted anew in a container") && log.contains("/in/whole"), "{log}");
 
     // Both die, and the next run of the mount host finds what is left.
     host.end(Signal::Kill);

@@ -29,6 +29,7 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("locked_mounts_are_covered_once", locked),
     ("what_is_not_in_the_volume_any_more_is_said", removed),
     ("a_process_with_another_root_is_no_hindrance", chrooted),
+    ("a_container_with_a_root_of_its_own_goes_on", pivoted),
     ("a_namespace_that_is_gone_is_no_error", gone),
     ("what_hangs_in_a_container_holds_nobody", hanging),
 ];
@@ -413,6 +414,24 @@ fn chrooted() {
     assert!(all(&rebound, Placed::Instead) && rebound[0].mount_point == "/mnt/data", "{rebound:?}");
     let name = fs::read_to_string(format!("/proc/{}/root/mnt/data/name", container.pid()));
     assert_eq!(name.unwrap(), "new");
+}
+
+/// As container runtimes do it: the root is another one, and the old one is gone.
+fn pivoted() {
+    let (mut old, new) = (Volume::local("old"), Volume::local("new"));
+    let home = directory();
+    let (from, place) = (old.mount.display(), home.display());
+    let container = Container::new(&format!(
+        "mount --bind / {place}; mount -t proc proc {place}/proc; mount -t tmpfs inner {place}/mnt
+         mkdir {place}/mnt/data {place}/mnt/old; mount --bind {from}/a {place}/mnt/data
+         cd {place}; pivot_root . mnt/old; umount -l /mnt/old; cd /"
+    ));
+    let earlier = [earlier(&old)];
+    old.process.kill();
+    let rebound = rebind(&request(&container, &earlier, &new));
+    assert!(all(&rebound, Placed::Instead) && rebound.len() == 1, "{rebound:?}");
+    assert_eq!(container.run("cat /mnt/data/name").as_deref(), Some("new"));
+    assert_eq!(container.at(Path::new("/mnt/data")).len(), 1);
 }
 
 fn gone() {

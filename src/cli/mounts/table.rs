@@ -160,6 +160,7 @@ mod tests {
             offline: true,
             drift: "a child is\nmissing".into(),
             bricks_down: vec!["g1:/b".into(), "g2:/b".into()],
+            container_mounts_left: 2,
             last_error: "it died".into(),
             draining: vec![process(9)],
             ..Pool::default()
@@ -201,6 +202,7 @@ TARGET                VOLUME       STATE     PID   MEMORY  GENERATION  GRAPHS  S
   no server is reachable: it serves from the last good volfile on disk
   not connected: g1:/b, g2:/b
   not on the wanted volfile: a child is\\nmissing
+  mounts in containers that are still on an earlier process: 2; the log says which, and why
   last error: it died
   process 9 was replaced and still serves open files (50 MiB)
 -                     vol          starting  -     -       3           0       g1:24007

@@ -46,6 +46,10 @@ impl Runner {
     /// nobody is at it.
     pub(super) fn rebind_containers(&mut self) {
         let Some(live) = self.live.as_ref().filter(|_| self.rebinding.is_empty()) else { return };
+        if self.status().state == "failing" {
+            // What it is asked for now would hang with the bricks.
+            return;
+        }
         let current = live.process.number;
         let runs = |number| self.draining.iter().any(|live| live.process.number == number);
         let earlier = self.file_systems.iter().filter(|file_system| file_system.number != current);
