@@ -11,7 +11,7 @@ pub mod diagnose;
 mod dress;
 pub mod error;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 pub mod file;
 #[rustfmt::skip]
 #[allow(
