@@ -17,10 +17,8 @@ const MAX_FLAGS: usize = 4096;
 /// A way of use, with all that a request must say of it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Use<'c> {
-    /// By how many nodes, and who writes.
-    pub(super) mode: Mode,
     /// As a file system, or as a device where none.
-    pub(super) mount: Option<&'c MountVolume>,
+    mount: Option<&'c MountVolume>,
 }
 
 impl<'c> Use<'c> {
@@ -30,14 +28,16 @@ impl<'c> Use<'c> {
     /// `INVALID_ARGUMENT` where it is incomplete.
     pub(super) fn of(capability: &'c VolumeCapability) -> Result<Self, Status> {
         let mode = capability.access_mode.and_then(|mode| Mode::try_from(mode.mode).ok());
-        let mode = mode.filter(|mode| *mode != Mode::Unknown);
-        let mode = mode.ok_or_else(|| invalid("volume_capability: access_mode is missing or unknown"))?;
+        // By how many nodes, and who writes: a Gluster volume allows all that there is.
+        if mode.is_none_or(|mode| mode == Mode::Unknown) {
+            return Err(invalid("volume_capability: access_mode is missing or unknown"));
+        }
         let mount = match &capability.access_type {
             Some(AccessType::Mount(mount)) => Some(mount),
             Some(AccessType::Block(_)) => None,
             None => return Err(invalid("volume_capability: access_type, mount or block, is missing")),
         };
-        Ok(Self { mode, mount })
+        Ok(Self { mount })
     }
 
     /// The mount options, where the volumes of this driver can be used so.
@@ -89,7 +89,6 @@ mod tests {
         let all: Vec<_> =
             (1..=7).map(|mode| capability(mode, mount(&["log-level=DEBUG", "noatime"]))).collect();
         check(&all).unwrap();
-        assert_eq!(Use::of(&all[4]).unwrap().mode, Mode::MultiNodeMultiWriter);
     }
 
     #[test]

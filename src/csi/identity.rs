@@ -118,3 +118,57 @@ impl<M: Mounts> identity_server::Identity for Identity<M> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        csi::generated::identity_server::Identity as _,
+        mount::{fake::Fake, generated::ListReply},
+    };
+
+    fn identity(list: ListReply) -> Identity<Fake> {
+        Identity::new(DriverName::default(), Fake::new(list))
+    }
+
+    #[test]
+    fn names_of_drivers() {
+        let long = "x".repeat(63);
+        for name in ["kadalu", "gluster.example.net", "a", "A-1.b", &long] {
+            assert_eq!(name.parse::<DriverName>().unwrap().to_string(), name);
+        }
+        let longer = "x".repeat(10_000_000);
+        for name in ["", "-a", "a-", ".a", "a.", "a..b", "a b", "a/b", "ä", "a\0", &longer] {
+            let sentence = name.parse::<DriverName>().unwrap_err();
+            assert!(sentence.contains("letter or digit") && sentence.len() < 300, "{sentence}");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_instance_says_the_same_of_itself() {
+        let identity = identity(ListReply::default());
+        let info =
+            identity.get_plugin_info(Request::new(GetPluginInfoRequest {})).await.unwrap().into_inner();
+        assert_eq!((info.name.as_str(), info.vendor_version.as_str()), ("kadalu", env!("CARGO_PKG_VERSION")));
+        let reply = identity.get_plugin_capabilities(Request::new(GetPluginCapabilitiesRequest {})).await;
+        let capabilities = reply.unwrap().into_inner().capabilities;
+        assert!(
+            matches!(capabilities[0].r#type, Some(Type::Service(Service { r#type: 1 }))),
+            "CONTROLLER_SERVICE"
+        );
+        assert!(
+            matches!(capabilities[1].r#type, Some(Type::VolumeExpansion(VolumeExpansion { r#type: 1 }))),
+            "ONLINE"
+        );
+    }
+
+    #[tokio::test]
+    async fn it_is_ready_when_the_mount_host_is() {
+        let installed = ListReply { glusterfs_version: "10.3".into(), ..Default::default() };
+        let ready = identity(installed).probe(Request::new(ProbeRequest {})).await.unwrap();
+        assert_eq!(ready.into_inner().ready, Some(true));
+        let missing = identity(ListReply::default()).probe(Request::new(ProbeRequest {})).await.unwrap_err();
+        assert_eq!(missing.code(), Code::FailedPrecondition);
+        assert!(missing.message().contains("glusterfs is not installed"), "{missing}");
+    }
+}

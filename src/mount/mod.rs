@@ -12,7 +12,7 @@ pub mod diagnose;
 mod dress;
 pub mod error;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 pub mod file;
 #[rustfmt::skip]
 #[allow(

@@ -121,6 +121,12 @@ mod tests {
         assert_eq!(written["path"], "subvol/aa/bb/pvc-1");
         assert_eq!(written["options"], "acl,log-level=DEBUG");
         assert_eq!(Context::read(&written).unwrap(), Some(context));
+        let many: Vec<_> = (0..256).map(|n| format!("server-{n}.example.net")).collect();
+        let servers = parse_servers(&many.join(",")).unwrap();
+        let written = Context { servers: servers.clone(), ..context_of("vol") }.write();
+        assert!(written["gluster_hosts"].len() <= MAX_HOSTS, "{written:?}");
+        let read = Context::read(&written).unwrap().unwrap();
+        assert!(read.servers.len() > 50 && servers.starts_with(&read.servers));
         let whole =
             Context::read(&map(&[("gluster_volname", "vol"), ("gluster_hosts", "g1")])).unwrap().unwrap();
         assert!(!whole.write().contains_key("path") && !whole.write().contains_key("options"));

@@ -364,7 +364,6 @@ impl<T: Clone> Folder<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::parse_servers;
 
     const ID: &str = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
 

@@ -110,6 +110,18 @@ impl Place {
         Ok(Self { component: component.to_owned(), hash: hash.to_owned() })
     }
 
+    /// The place that a path says, such as `subvol/d3/d3/pvc-1`; none for what is no path.
+    pub(super) fn at(path: &str) -> Option<Result<Self, Error>> {
+        let (hash, component) = path.strip_prefix(DATA)?.strip_prefix('/')?.rsplit_once('/')?;
+        Some(Self::of(component).and_then(|of| match Self::found(component, hash)? {
+            place if place == of || place.first_component().is_some() => Ok(place),
+            _ => {
+                let message = format!("{component:?} is at {of}, or below the hash of its first name");
+                Err(Error::new(Reason::Invalid, message))
+            }
+        }))
+    }
+
     /// The places where an archived PV of this component can be: below the hash of its first name, which ends before a
     /// number, if it has one.
     pub(super) fn of_archived(component: &str) -> Result<Vec<Self>, Error> {
@@ -266,6 +278,21 @@ mod tests {
         for component in ["", ".", "..", "a/b", "../a", ".a.json.x", "a\0b", "a\nb", &long] {
             let error = Place::of(component).unwrap_err();
             assert!(error.reason() == Reason::Invalid && error.to_string().len() < 400, "{error}");
+        }
+    }
+
+    #[test]
+    fn paths_are_places() {
+        for path in ["subvol/d3/d3/pvc-1", "subvol/d3/d3/archived-pvc-1.2"] {
+            assert_eq!(Place::at(path).unwrap().unwrap().to_string(), path);
+        }
+        for path in
+            ["subvol/d3/d4/pvc-1", "subvol/../../x", "subvol/d3/d3/..", "subvol//pvc-1", "subvol/d3/d3/"]
+        {
+            assert_eq!(Place::at(path).unwrap().unwrap_err().reason(), Reason::Invalid, "{path}");
+        }
+        for name in ["pvc-1", "", "subvol", "subvol/pvc-1", "subvolx/d3/d3/pvc-1"] {
+            assert!(Place::at(name).is_none(), "{name}");
         }
     }
 

@@ -3,7 +3,7 @@
 use tonic::Status;
 use tracing::warn;
 
-use super::{Controller, bytes, find::EACH};
+use super::{Controller, bytes, find::for_each};
 use crate::{
     csi::{
         capability::Use,
@@ -47,7 +47,7 @@ impl<M: Mounts> Controller<M> {
     async fn capacity_of_all(&self, deadline: Deadline) -> GetCapacityResponse {
         let of = move |pool: &Pool| pool.capacity();
         let (mut sum, mut most) = (0_u64, 0);
-        for answer in self.pools.each(EACH.min(deadline.left()), of).await {
+        for answer in self.pools.each(for_each(deadline), of).await {
             let overcommit = answer.parameters.overcommit.unwrap_or(1.0);
             let counted = answer.outcome.and_then(|(_, capacity)| Ok(capacity.available(overcommit)?));
             match counted {

@@ -2,7 +2,7 @@
 
 use tonic::{Code, Status};
 
-use super::{Controller, find::EACH};
+use super::{Controller, find::for_each};
 use crate::{
     csi::{server::Deadline, status::failed},
     mount::control::Mounts,
@@ -65,7 +65,7 @@ impl<M: Mounts> Controller<M> {
         search.check_all_answered(&name)?;
         // A deletion that was cut short is not found any more, and has to be completed all the same.
         let delete = move |pool: &Pool| pool.delete(&name, Reclaim::Retain);
-        for answer in self.pools.each(EACH.min(deadline.left()), delete).await {
+        for answer in self.pools.each(for_each(deadline), delete).await {
             let (pool, ()) = answer.outcome?;
             self.pools.empty_trash(&pool).await;
         }

@@ -14,12 +14,15 @@ use crate::{
         handle::{Handle, PoolId},
         parameters::Parameters,
         pool::{Pool, Pv},
-        record::State,
     },
 };
 
-/// For one pool, where all are asked.
-pub(super) const EACH: Duration = Duration::from_secs(20);
+/// For one pool, where all are asked: there must be time left to say what the others have answered.
+pub(super) fn for_each(deadline: Deadline) -> Duration {
+    EACH.min(deadline.left() * 3 / 4)
+}
+
+const EACH: Duration = Duration::from_secs(20);
 
 /// What a volume id means.
 #[derive(Debug)]
@@ -53,9 +56,8 @@ impl<M: Mounts> Controller<M> {
                 pv.map(|pv| Found::Pv(pool.clone(), pv)).ok_or_else(|| absent(handle))
             }
             Handle::Whole(pool) => {
-                let claim = self.pools.run(pool, Pool::claimed).await?;
-                let pv = claim.filter(|pv| pv.state != State::Archived).ok_or_else(|| absent(handle))?;
-                Ok(Found::Pv(pool.clone(), pv))
+                let pv = self.pools.run(pool, Pool::claimed).await?;
+                pv.map(|pv| Found::Pv(pool.clone(), pv)).ok_or_else(|| absent(handle))
             }
             Handle::Named(name) => {
                 let search = self.search(name, deadline).await;
@@ -88,7 +90,7 @@ impl<M: Mounts> Controller<M> {
             other => other.map(Ok),
         };
         let mut search = Search::default();
-        for answer in self.pools.each(EACH.min(deadline.left()), get).await {
+        for answer in self.pools.each(for_each(deadline), get).await {
             match answer.outcome {
                 Ok((pool, Ok(Some(pv)))) => search.found.push((pool, pv)),
                 Ok((_, Ok(None))) => {}

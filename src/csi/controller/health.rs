@@ -19,8 +19,9 @@ use crate::{
         health::{Trouble, condition, entries, of_process, quota_not_enforced},
         server::Deadline,
     },
-    mount::{self, control::Mounts, generated::ListReply},
+    mount::{self, control::Mounts, generated::ListReply, options::MountOptions, source::Source},
     storage::{
+        context::Context,
         handle::{Handle, PoolId},
         pool::Pv,
         record::QuotaPolicy,
@@ -42,8 +43,13 @@ impl<M: Mounts> Controller<M> {
                 let troubles = self.troubles(&mounted, &pool, Some(&pv));
                 (volume(handle.to_string(), &pool, &parameters, &pv), troubles)
             }
-            Found::Foreign(pool, _) => {
-                let volume = Volume { volume_id: handle.to_string(), ..Default::default() };
+            Found::Foreign(pool, source) => {
+                let Source { servers, volume, subdirectory } = source;
+                let options = MountOptions::default();
+                let context =
+                    Context { pool: Some(pool.clone()), servers, volume, path: subdirectory, options };
+                let (volume_id, volume_context) = (handle.to_string(), context.write());
+                let volume = Volume { volume_id, volume_context, ..Default::default() };
                 (volume, self.troubles(&mounted, &pool, None))
             }
         };

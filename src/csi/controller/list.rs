@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 use tonic::{Code, Status};
 use tracing::warn;
 
-use super::{Controller, bytes, find::EACH};
+use super::{Controller, bytes, find::for_each};
 use crate::{
     csi::{
         generated::{
@@ -18,7 +18,6 @@ use crate::{
     },
     mount::control::Mounts,
     storage::{
-        Error,
         context::Context,
         handle::{Handle, PoolId},
         layout::Place,
@@ -96,13 +95,8 @@ impl<M: Mounts> Controller<M> {
     }
 
     async fn all(&self, deadline: Deadline) -> Vec<Listed> {
-        let list = |pool: &Pool| {
-            let mut all = pool.list()?;
-            all.extend(pool.claimed()?);
-            Ok::<_, Error>(all)
-        };
         let mut all = Vec::new();
-        for answer in self.pools.each(EACH.min(deadline.left()), list).await {
+        for answer in self.pools.each(for_each(deadline), Pool::list).await {
             match answer.outcome {
                 Ok((pool, pvs)) => {
                     let in_use = pvs.into_iter().filter(|pv| pv.state == State::InUse);

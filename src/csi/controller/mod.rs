@@ -8,9 +8,14 @@ mod find;
 mod health;
 mod list;
 mod pools;
+#[cfg(test)]
+mod tests;
 mod validate;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use tonic::{Request, Response, Status, async_trait};
 
@@ -34,16 +39,14 @@ use super::{
 use crate::{
     client,
     mount::control::Mounts,
-    storage::{Error, pool::Range, record::QuotaPolicy},
+    storage::{Error, known::Known, pool::Range, record::QuotaPolicy},
 };
 
 /// How a controller works.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// What it learns, and where it mounts its pools. Not shared with a mount host.
+    /// Where it mounts its pools. Not shared with a mount host.
     pub state_dir: PathBuf,
-    /// A directory of kadalu's `NAME.info` files.
-    pub storages: Option<PathBuf>,
     /// How clusters are asked about their volumes.
     pub client: client::Options,
     /// For PVs of which nothing says it.
@@ -57,7 +60,6 @@ impl Config {
     pub fn new(state_dir: impl Into<PathBuf>) -> Self {
         Self {
             state_dir: state_dir.into(),
-            storages: None,
             client: client::Options::default(),
             quota: QuotaPolicy::default(),
             is_visible: None,
@@ -80,13 +82,14 @@ impl<M> Clone for Controller<M> {
 }
 
 impl<M: Mounts> Controller<M> {
-    /// A controller that mounts its pools through `mounts`. Those of earlier runs are mounted at once, in the background.
+    /// A controller that mounts its pools through `mounts`. Those that were used before are mounted at once, in the
+    /// background.
     ///
     /// # Errors
     /// The state directory cannot be used.
-    pub fn start(config: Config, mounts: M) -> Result<Self, Error> {
+    pub fn start(config: Config, known: Arc<Known>, mounts: M) -> Result<Self, Error> {
         let quota = config.quota;
-        let pools = Pools::open(config, mounts)?;
+        let pools = Pools::open(config, known, mounts)?;
         pools.warm_up();
         Ok(Self { pools, operations: Operations::default(), quota })
     }

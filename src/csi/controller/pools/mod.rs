@@ -53,7 +53,7 @@ struct Inner<M> {
     /// Where their roots are mounted.
     mnt: PathBuf,
     is_visible: fn(&Path) -> bool,
-    known: Known,
+    known: Arc<Known>,
     examined: Mutex<HashMap<Cluster, Arc<Flight<Arc<Examination>>>>>,
     entries: Mutex<HashMap<PoolId, Arc<Entry>>>,
     /// Of storages that nobody has made a PV in yet.
@@ -91,14 +91,13 @@ impl<M> Clone for Pools<M> {
 
 impl<M: Mounts> Pools<M> {
     /// Those that are known from before, and those to come.
-    pub(super) fn open(config: Config, mounts: M) -> Result<Self, Error> {
-        let Config { state_dir, storages, client, is_visible, .. } = config;
+    pub(super) fn open(config: Config, known: Arc<Known>, mounts: M) -> Result<Self, Error> {
+        let Config { state_dir, client, is_visible, .. } = config;
         let failed = |error| Error::other(format_args!("state directory {}", state_dir.display()), error);
         let mnt = state_dir.join("mnt");
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&mnt).map_err(failed)?;
         // As the mount host and the kernel write it.
         let mnt = mnt.canonicalize().map_err(failed)?;
-        let known = Known::open(&state_dir, storages.as_deref())?;
         Ok(Self(Arc::new(Inner {
             mounts,
             client,
