@@ -12,14 +12,18 @@
 //! | [`client`] | a client that survives servers, and `Watch` |
 //! | [`server`] | the volfile server |
 //! | [`mount`] | the mount host: glusterfs processes, their mounts, and who follows a volume for them |
+//! | [`storage`] | PVs on a volume: layout, records, provisioning |
+//! | [`csi`] | the storage driver of Kubernetes |
 //!
 //! The first four take bytes and time as arguments and return values: no tokio, no clock, no files.
 
 pub mod client;
+pub mod csi;
 pub mod glusterd;
 pub mod mount;
 pub mod rpc;
 pub mod server;
+pub mod storage;
 pub mod transport;
 pub mod volfile;
 pub mod xdr;

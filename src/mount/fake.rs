@@ -1,18 +1,20 @@
 //! A host without glusterfs: what it answers depends on the volume's name.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::sync::{Notify, mpsc::UnboundedSender, watch};
 
 use super::{
     Error, Reason,
     control::Mounts,
-    generated::{Change, ListReply, MountRequest, Mounted, Pool, Process, Rejection, Target, Volume},
+    generated::{
+        Amount, Change, ListReply, MountRequest, Mounted, Pool, Process, Rejection, Target, Usage, Volume,
+    },
 };
 
 /// A host whose mounts of `slow` wait for `release`.
 #[derive(Clone)]
-pub(super) struct Fake {
+pub(crate) struct Fake {
     pub(super) list: ListReply,
     pub(super) release: Arc<Notify>,
     /// How many slow mounts were begun, and how many ended.
@@ -20,7 +22,7 @@ pub(super) struct Fake {
 }
 
 impl Fake {
-    pub(super) fn new(list: ListReply) -> Self {
+    pub(crate) fn new(list: ListReply) -> Self {
         Self { list, release: Arc::default(), slow: watch::channel((0, 0)).0 }
     }
 }
@@ -61,6 +63,16 @@ impl Mounts for Fake {
 
     async fn list(&self) -> Result<ListReply, Error> {
         Ok(self.list.clone())
+    }
+
+    async fn usage(&self, target: &Path, within: Duration) -> Result<Usage, Error> {
+        let volume = example().volumes.into_iter().next();
+        if target != Path::new("/a") {
+            let trouble = format!("no answer within {within:?}");
+            return Ok(Usage { trouble, volume, ..Usage::default() });
+        }
+        let amount = |total| Some(Amount { total, available: 1, used: 2 });
+        Ok(Usage { bytes: amount(100), inodes: amount(10), volume, ..Usage::default() })
     }
 
     async fn replace(&self, target: &Path) -> Result<i32, Error> {

@@ -247,6 +247,42 @@ pub struct Target {
 }
 #[derive(serde::Serialize)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UsageRequest {
+    #[prost(string, tag = "1")]
+    pub target: ::prost::alloc::string::String,
+    /// Time for the volume's answer; 0 for the default of the host.
+    #[prost(uint32, tag = "2")]
+    pub timeout_milliseconds: u32,
+}
+#[derive(serde::Serialize)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Usage {
+    /// What the volume says of the directory at the target; absent where it does not answer.
+    #[prost(message, optional, tag = "1")]
+    pub bytes: ::core::option::Option<Amount>,
+    #[prost(message, optional, tag = "2")]
+    pub inodes: ::core::option::Option<Amount>,
+    /// Why it does not answer, a sentence; empty where it does.
+    #[prost(string, tag = "3")]
+    pub trouble: ::prost::alloc::string::String,
+    /// The volume, with the one pool that serves the target, with the one target.
+    #[prost(message, optional, tag = "4")]
+    pub volume: ::core::option::Option<Volume>,
+}
+/// Of bytes, or of inodes.
+#[derive(serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Amount {
+    #[prost(uint64, tag = "1")]
+    pub total: u64,
+    /// To users that are not root.
+    #[prost(uint64, tag = "2")]
+    pub available: u64,
+    #[prost(uint64, tag = "3")]
+    pub used: u64,
+}
+#[derive(serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReplaceRequest {
     /// A target of the process.
     #[prost(string, tag = "1")]
@@ -540,6 +576,28 @@ pub mod mount_host_client {
                 .insert(GrpcMethod::new("kadalu.mount.v1.MountHost", "List"));
             self.inner.unary(req, path, codec).await
         }
+        /// How full it is at a target, and how the process is that serves it: answered, and in time, for a mount that hangs too.
+        pub async fn usage(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UsageRequest>,
+        ) -> std::result::Result<tonic::Response<super::Usage>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/kadalu.mount.v1.MountHost/Usage",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("kadalu.mount.v1.MountHost", "Usage"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Moves the targets of a glusterfs process to a fresh one: the new one is checked before the old one is left.
         pub async fn replace(
             &mut self,
@@ -624,6 +682,11 @@ pub mod mount_host_server {
             &self,
             request: tonic::Request<super::ListRequest>,
         ) -> std::result::Result<tonic::Response<super::ListReply>, tonic::Status>;
+        /// How full it is at a target, and how the process is that serves it: answered, and in time, for a mount that hangs too.
+        async fn usage(
+            &self,
+            request: tonic::Request<super::UsageRequest>,
+        ) -> std::result::Result<tonic::Response<super::Usage>, tonic::Status>;
         /// Moves the targets of a glusterfs process to a fresh one: the new one is checked before the old one is left.
         async fn replace(
             &self,
@@ -831,6 +894,49 @@ pub mod mount_host_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/kadalu.mount.v1.MountHost/Usage" => {
+                    #[allow(non_camel_case_types)]
+                    struct UsageSvc<T: MountHost>(pub Arc<T>);
+                    impl<T: MountHost> tonic::server::UnaryService<super::UsageRequest>
+                    for UsageSvc<T> {
+                        type Response = super::Usage;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UsageRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MountHost>::usage(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UsageSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -56,11 +56,16 @@ impl Source {
         if servers.is_empty() {
             return Err(invalid("no server is named: write SERVERS:/VOLUME"));
         }
-        check_volume(volume)?;
         let subdirectory = subdirectory.trim_matches('/');
-        check_subdirectory(subdirectory)?;
+        check(volume, subdirectory)?;
         Ok(Self { servers, volume: volume.to_owned(), subdirectory: subdirectory.to_owned() })
     }
+}
+
+/// Whether these can be a volume and a directory of it, empty for the whole.
+pub(crate) fn check(volume: &str, subdirectory: &str) -> Result<(), Error> {
+    check_volume(volume)?;
+    check_subdirectory(subdirectory)
 }
 
 /// glusterd's own rule allows no dot; a volfile server's key, such as `VOL.tcp-fuse`, has some.
@@ -116,7 +121,7 @@ fn invalid(message: impl fmt::Display) -> Error {
 }
 
 /// As much of what somebody wrote as is worth repeating.
-pub(super) fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     const SHOWN: usize = 64;
     let mut short: String = text.chars().take(SHOWN).collect();
     if short.len() < text.len() {

@@ -18,7 +18,9 @@ mod wire;
 #[cfg(test)]
 mod test_peer;
 
-pub use address::{AddressError, DEFAULT_PORT, ServerAddress, parse_brick_vol_servers, parse_servers};
+pub use address::{
+    AddressError, DEFAULT_PORT, MAX_SERVERS, ServerAddress, parse_brick_vol_servers, parse_servers,
+};
 pub use connect::{
     AttemptError, ConnectError, ConnectOptions, Connected, FailedAttempt, Family, SourcePort, connect,
 };

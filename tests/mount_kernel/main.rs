@@ -8,6 +8,7 @@
 
 mod binds;
 mod probes;
+mod room;
 mod volume;
 
 use std::{env, os::unix::process::CommandExt, path::Path, process::Command, process::ExitCode};
@@ -28,7 +29,7 @@ fn main() -> ExitCode {
     if need.is_ok() && !arguments.list && env::var_os(INSIDE).is_none() {
         return enter();
     }
-    let tests = probes::TESTS.iter().chain(binds::TESTS);
+    let tests = probes::TESTS.iter().chain(binds::TESTS).chain(room::TESTS);
     let trials = tests.map(|(name, test)| {
         let need = need.clone();
         Trial::ignorable_test(*name, move || match need {

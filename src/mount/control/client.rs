@@ -24,7 +24,7 @@ use crate::mount::{
     Error, Reason,
     generated::{
         AcceptReplacedRequest, ListReply, ListRequest, MountRequest, Mounted, ReplaceRequest, UnmountRequest,
-        mount_event::Event, mount_host_client::MountHostClient,
+        Usage, UsageRequest, mount_event::Event, mount_host_client::MountHostClient,
     },
 };
 
@@ -87,6 +87,13 @@ impl Mounts for Client {
 
     async fn list(&self) -> Result<ListReply, Error> {
         let reply = self.grpc.clone().list(ListRequest {}).await;
+        reply.map(|reply| reply.into_inner()).map_err(|status| self.error(status))
+    }
+
+    async fn usage(&self, target: &Path, within: Duration) -> Result<Usage, Error> {
+        let timeout_milliseconds = within.as_millis().try_into().unwrap_or(u32::MAX);
+        let request = UsageRequest { target: text(target)?, timeout_milliseconds };
+        let reply = self.grpc.clone().usage(request).await;
         reply.map(|reply| reply.into_inner()).map_err(|status| self.error(status))
     }
 

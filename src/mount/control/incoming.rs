@@ -22,14 +22,14 @@ use crate::transport::{Listener, PeerInfo, Stream};
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// A connection and who is at its other end.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: Stream,
     peer: PeerInfo,
     _place: OwnedSemaphorePermit,
 }
 
 /// The connections of a listener, at most `limit` at one time; more wait in the kernel. Dropped, it stops listening.
-pub(super) fn incoming(listener: Listener, limit: usize) -> ReceiverStream<io::Result<Connection>> {
+pub(crate) fn incoming(listener: Listener, limit: usize) -> ReceiverStream<io::Result<Connection>> {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         tokio::select! {
@@ -50,7 +50,7 @@ async fn accept(listener: &Listener, limit: usize, accepted: &mpsc::Sender<io::R
                 }
             }
             Err(error) => {
-                warn!(%error, "cannot accept a connection to the control socket");
+                warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(PAUSE).await;
             }
         }

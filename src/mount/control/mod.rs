@@ -10,10 +10,12 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-use std::{future::Future, path::Path};
+use std::{future::Future, path::Path, time::Duration};
 
 pub use client::Client;
+pub(crate) use incoming::incoming;
 pub use server::serve;
+pub(crate) use status::cut;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Error, Host, generated};
@@ -34,6 +36,14 @@ pub trait Mounts: Clone + Send + Sync + 'static {
 
     /// What is mounted and how it is.
     fn list(&self) -> impl Future<Output = Result<generated::ListReply, Error>> + Send;
+
+    /// How full it is at `target`, and how the process is that serves it. A volume that has not answered `within` this time
+    /// is no error, but [`generated::Usage::trouble`].
+    fn usage(
+        &self,
+        target: &Path,
+        within: Duration,
+    ) -> impl Future<Output = Result<generated::Usage, Error>> + Send;
 
     /// Moves the targets of the process that serves `target` to a fresh one, and says its process id.
     fn replace(&self, target: &Path) -> impl Future<Output = Result<i32, Error>> + Send;
@@ -57,6 +67,10 @@ impl Mounts for Host {
 
     async fn list(&self) -> Result<generated::ListReply, Error> {
         Ok(Self::list(self))
+    }
+
+    async fn usage(&self, target: &Path, within: Duration) -> Result<generated::Usage, Error> {
+        Self::usage(self, target, within).await
     }
 
     async fn replace(&self, target: &Path) -> Result<i32, Error> {

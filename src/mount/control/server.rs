@@ -19,7 +19,7 @@ use crate::{
         Error, Reason,
         generated::{
             AcceptReplacedReply, AcceptReplacedRequest, ListReply, ListRequest, MountEvent, MountRequest,
-            ReplaceReply, ReplaceRequest, UnmountReply, UnmountRequest,
+            ReplaceReply, ReplaceRequest, UnmountReply, UnmountRequest, Usage, UsageRequest,
             mount_event::Event,
             mount_host_server::{MountHost, MountHostServer},
         },
@@ -116,6 +116,13 @@ impl<M: Mounts> MountHost for Service<M> {
 
     async fn list(&self, _: Request<ListRequest>) -> Result<Response<ListReply>, Status> {
         self.0.list().await.map(Response::new).map_err(|error| status::status(&error))
+    }
+
+    async fn usage(&self, request: Request<UsageRequest>) -> Result<Response<Usage>, Status> {
+        let UsageRequest { target, timeout_milliseconds } = request.into_inner();
+        let within = Duration::from_millis(timeout_milliseconds.into());
+        let usage = self.0.usage(Path::new(&target), within).await;
+        usage.map(Response::new).map_err(|error| status::status(&error))
     }
 
     async fn replace(&self, request: Request<ReplaceRequest>) -> Result<Response<ReplaceReply>, Status> {

@@ -49,7 +49,8 @@ fn code(reason: Reason) -> Code {
     }
 }
 
-fn cut(message: &str) -> String {
+/// A sentence that a status can carry.
+pub(crate) fn cut(message: &str) -> String {
     match message.len() {
         ..=MAX_MESSAGE => message.to_owned(),
         _ => format!("{} …", &message[..message.floor_char_boundary(MAX_MESSAGE)]),

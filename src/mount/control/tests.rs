@@ -86,6 +86,11 @@ async fn each_call_comes_to_the_host_and_its_answer_back() {
 
     client.unmount(Path::new("/mnt"), true).await.unwrap();
     assert_eq!(client.list().await.unwrap(), example());
+    for (target, trouble) in [("/a", ""), ("/c", "no answer within 1.5s")] {
+        let usage = client.usage(Path::new(target), Duration::from_millis(1500)).await.unwrap();
+        assert_eq!((usage.bytes.is_some(), &*usage.trouble), (target == "/a", trouble));
+        assert_eq!(usage.volume.as_ref(), example().volumes.first());
+    }
     assert_eq!(client.replace(Path::new("/mnt")).await.unwrap(), 4711);
     assert_eq!(client.accept_replaced("vol").await.unwrap(), "id of vol");
 }

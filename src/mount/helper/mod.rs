@@ -7,9 +7,11 @@
 
 mod bind;
 mod failed;
+mod group;
 mod probe;
 mod run;
 mod serve;
+mod space;
 mod stage;
 mod unmount;
 
@@ -22,6 +24,7 @@ pub use failed::Failed;
 pub use probe::{Answer, Brick, Graph, Probe};
 pub use run::Helper;
 pub use serve::serve;
+pub use space::{Amount, Space};
 pub use unmount::remove_mount_point;
 
 /// What the child is asked.
@@ -33,11 +36,15 @@ enum Request {
     Bind(Bind),
     /// Take away the top mount at a path.
     Unmount { path: PathBuf, lazy: bool },
+    /// How full is it here?
+    Space { path: PathBuf },
+    /// Let a group use a directory.
+    Group { path: PathBuf, gid: u32 },
 }
 
 /// A line of the child's answer: what it found so far, and at the end how it went.
 #[derive(Debug, Serialize, Deserialize)]
-enum Reply {
-    Found(probe::Finding),
+enum Reply<F> {
+    Found(F),
     Done(Result<(), failed::Failure>),
 }

@@ -5,13 +5,14 @@ use std::{
     time::Duration,
 };
 
+use serde::de::DeserializeOwned;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     process::{Child, Command},
     time::{Instant, timeout_at},
 };
 
-use super::{Bind, Failed, Probe, Reply, Request, probe::Finding};
+use super::{Bind, Failed, Probe, Reply, Request, Space};
 use crate::volfile;
 
 /// An answer holds a volfile, whose bytes take two at most, and a line for each of its translators at the most.
@@ -55,7 +56,7 @@ impl Helper {
     /// # Errors
     /// Also where something else is mounted at the target (`EBUSY`). What was at the target is still there.
     pub async fn bind(&self, bind: &Bind, within: Duration) -> Result<(), Failed> {
-        self.ask(&Request::Bind(bind.clone()), within, drop).await
+        self.ask(&Request::Bind(bind.clone()), within, drop::<()>).await
     }
 
     /// Takes away the top mount at a path; with `lazy` also while it is in use or hangs: it ends when its last file is closed.
@@ -63,14 +64,34 @@ impl Helper {
     /// # Errors
     /// `EBUSY` where files are open, `EINVAL` where nothing is mounted.
     pub async fn unmount(&self, path: &Path, lazy: bool, within: Duration) -> Result<(), Failed> {
-        self.ask(&Request::Unmount { path: path.to_owned(), lazy }, within, drop).await
+        self.ask(&Request::Unmount { path: path.to_owned(), lazy }, within, drop::<()>).await
     }
 
-    async fn ask(
+    /// How full the volume is that is mounted at a path.
+    ///
+    /// # Errors
+    /// Also where no FUSE file system is mounted there (`ENODEV`).
+    pub async fn space(&self, path: &Path, within: Duration) -> Result<Space, Failed> {
+        let mut found = None;
+        self.ask(&Request::Space { path: path.to_owned() }, within, |space| found = Some(space)).await?;
+        found.ok_or_else(|| Failed::Broken("it did not say how full it is".into()))
+    }
+
+    /// Lets a group use the directory of a volume that is mounted at a path: the directory becomes the group's, with what
+    /// group members need, and what is made in it becomes the group's too. Nothing in it is touched, and nothing is done
+    /// where it is so already.
+    ///
+    /// # Errors
+    /// Also where no FUSE file system is mounted there (`ENODEV`).
+    pub async fn let_use(&self, path: &Path, gid: u32, within: Duration) -> Result<(), Failed> {
+        self.ask(&Request::Group { path: path.to_owned(), gid }, within, drop::<()>).await
+    }
+
+    async fn ask<F: DeserializeOwned>(
         &self,
         request: &Request,
         within: Duration,
-        found: impl FnMut(Finding),
+        found: impl FnMut(F),
     ) -> Result<(), Failed> {
         let mut child = self.start().map_err(|error| {
             Failed::Broken(format!("{} could not be started: {error}", self.program.display()))
@@ -95,10 +116,10 @@ impl Helper {
     }
 }
 
-async fn converse(
+async fn converse<F: DeserializeOwned>(
     child: &mut Child,
     request: &Request,
-    mut found: impl FnMut(Finding),
+    mut found: impl FnMut(F),
 ) -> Result<(), Failed> {
     let broken = |error: &dyn std::fmt::Display| Failed::Broken(error.to_string());
     let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {

@@ -3,7 +3,9 @@ use std::{
     process::ExitCode,
 };
 
-use super::{Reply, Request, probe, unmount};
+use serde::Serialize;
+
+use super::{Reply, Request, group, probe, space, unmount};
 
 /// A request holds a few paths.
 const MAX_REQUEST: u64 = 1 << 20;
@@ -24,8 +26,10 @@ pub fn serve() -> ExitCode {
         }
         Request::Bind(bind) => bind.carry_out(),
         Request::Unmount { path, lazy } => unmount::unmount(&path, lazy),
+        Request::Space { path } => space::space(&path).map(|space| say(&Reply::Found(space))),
+        Request::Group { path, gid } => group::let_use(&path, gid),
     };
-    say(&Reply::Done(result));
+    say(&Reply::<()>::Done(result));
     ExitCode::SUCCESS
 }
 
@@ -38,7 +42,7 @@ fn refuse(error: &dyn std::error::Error) -> ExitCode {
 }
 
 /// A line at once, so that what was found before a hang arrives. Without a reader there is nobody to tell.
-fn say(reply: &Reply) {
+fn say<F: Serialize>(reply: &Reply<F>) {
     let mut out = io::stdout().lock();
     let _ = serde_json::to_writer(&mut out, reply).map_err(io::Error::from).and_then(|()| {
         out.write_all(b"\n")?;

@@ -3,6 +3,7 @@
 mod adopt;
 mod find;
 mod target;
+mod usage;
 
 use std::{
     collections::HashMap,

@@ -204,7 +204,12 @@ pub(super) fn find(name: &str) -> Option<&'static Known> {
 
 /// The known name that is most like this one, if one is.
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
-    let near = KNOWN.iter().map(|known| (distance(name, known.name), known.name)).min()?;
+    nearest_of(name, KNOWN.iter().map(|known| known.name))
+}
+
+/// The word that is most like this one, if one is.
+pub(crate) fn nearest_of<'w>(name: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+    let near = words.map(|word| (distance(name, word), word)).min()?;
     (near.0 <= 1 + name.len() / 4).then_some(near.1)
 }
 

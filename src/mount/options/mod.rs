@@ -11,6 +11,8 @@ use std::{
 
 use known::{Known, What};
 
+pub(crate) use known::nearest_of;
+
 use super::{Error, Reason, installed::Version, source::shortened};
 use crate::transport::ServerAddress;
 

@@ -1,0 +1,80 @@
+//! What went wrong as a gRPC status, in one place: `?` makes it so.
+
+use tonic::{Code, Status};
+
+use crate::{
+    mount::{self, control::cut},
+    storage,
+};
+
+/// A status with a sentence that fits. CSI wants no details.
+pub(super) fn failed(code: Code, sentence: impl std::fmt::Display) -> Status {
+    Status::new(code, cut(&sentence.to_string()))
+}
+
+/// A request that makes no sense, whatever the state of the volume.
+pub(super) fn invalid(sentence: impl std::fmt::Display) -> Status {
+    failed(Code::InvalidArgument, sentence)
+}
+
+impl From<storage::Error> for Status {
+    fn from(error: storage::Error) -> Self {
+        use storage::Reason;
+        let code = match error.reason() {
+            Reason::Invalid => Code::InvalidArgument,
+            Reason::NotFound => Code::NotFound,
+            Reason::Exists => Code::AlreadyExists,
+            Reason::OutOfRange => Code::OutOfRange,
+            Reason::Exhausted => Code::ResourceExhausted,
+            Reason::Precondition => Code::FailedPrecondition,
+            Reason::Unavailable => Code::Unavailable,
+            Reason::Timeout => Code::DeadlineExceeded,
+            Reason::Other => Code::Internal,
+        };
+        failed(code, error)
+    }
+}
+
+impl From<mount::Error> for Status {
+    fn from(error: mount::Error) -> Self {
+        use mount::Reason;
+        let code = match error.reason() {
+            Reason::Invalid => Code::InvalidArgument,
+            Reason::NoSuchVolume | Reason::NoSuchDirectory | Reason::NotMounted => Code::NotFound,
+            Reason::TargetInUse => Code::AlreadyExists,
+            // The same again may succeed, and whoever asks is to do so.
+            Reason::Unreachable | Reason::Bricks | Reason::NoHost => Code::Unavailable,
+            Reason::TimedOut => Code::DeadlineExceeded,
+            // To ask again helps only after an admin has done something.
+            Reason::OpVersion
+            | Reason::Access
+            | Reason::InvalidVolfile
+            | Reason::Stopped
+            | Reason::Busy
+            | Reason::Machine => Code::FailedPrecondition,
+            Reason::Other => Code::Internal,
+        };
+        failed(code, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_sentence_is_cut() {
+        let error = storage::Error::new(storage::Reason::NotFound, "€".repeat(10_000));
+        let status = Status::from(error);
+        assert_eq!(status.code(), Code::NotFound);
+        assert!(status.message().len() < 4200 && status.details().is_empty(), "{}", status.message().len());
+    }
+
+    #[test]
+    fn only_what_may_succeed_unchanged_is_to_be_tried_again() {
+        let code = |reason| Status::from(mount::Error::new(reason, "a sentence")).code();
+        assert_eq!(code(mount::Reason::Bricks), Code::Unavailable);
+        assert_eq!(code(mount::Reason::Stopped), Code::FailedPrecondition);
+        assert_eq!(code(mount::Reason::Other), Code::Internal);
+    }
+}

@@ -1,0 +1,548 @@
+//! The pools that are known: kadalu's storages, as a directory of files, and those learned from requests.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tracing::warn;
+
+use super::{
+    context::Context,
+    error::{Error, Reason},
+    handle::{Handle, PoolId},
+    layout::Place,
+    parameters::{Parameters, PvKind},
+};
+use crate::mount::{
+    file::{read_bounded, replace},
+    options::MountOptions,
+    source::Source,
+};
+
+/// Files of a directory that are read.
+const MAX_FILES: usize = 1000;
+
+/// Bytes of one.
+const MAX_FILE: u64 = 64 << 10;
+
+/// A pool that is known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnownPool {
+    /// The volume's id; `None` for a storage that nobody has asked for yet.
+    pub id: Option<PoolId>,
+    /// The storage's name, where it is one.
+    pub name: Option<String>,
+    /// What is known of it, the volume's name always.
+    pub parameters: Parameters,
+}
+
+/// A pool that was used once.
+#[derive(Debug, Serialize, Deserialize)]
+struct Learned {
+    uuid: String,
+    volume: String,
+    servers: Vec<String>,
+    options: String,
+    whole: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    overcommit: Option<f64>,
+}
+
+/// Where to mount a PV from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The volume's id, where it is told: what is mounted must be that one.
+    pub pool: Option<PoolId>,
+    /// Servers, volume, and the PV's directory in it.
+    pub source: Source,
+    /// Of the mount.
+    pub options: MountOptions,
+}
+
+/// The pools that are known. Files are read anew when they have changed; a bad one spoils only itself.
+#[derive(Debug)]
+pub struct Known {
+    storages: Option<Folder<KnownPool>>,
+    learned: Folder<KnownPool>,
+}
+
+impl Known {
+    /// Those of a directory of kadalu's `NAME.info` files, where one is given, and of what was learned before in this
+    /// state directory.
+    ///
+    /// # Errors
+    /// The state directory cannot be made.
+    pub fn open(state_dir: &Path, storages: Option<&Path>) -> Result<Self, Error> {
+        let pools = state_dir.join("pools");
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&pools);
+        made.map_err(|error| Error::other(format_args!("cannot make {}", pools.display()), error))?;
+        let storages = storages.map(|dir| Folder::new(dir, ".info", storage));
+        Ok(Self { storages, learned: Folder::new(&pools, ".json", learned) })
+    }
+
+    /// All of them, each once: those that were used, by their ids, then the storages that were not.
+    pub fn all(&self) -> Vec<KnownPool> {
+        let mut storages = self.storages();
+        let mut all = self.learned.files();
+        for pool in &mut all {
+            let same = |storage: &KnownPool| pool.parameters.is_same_volume(&storage.parameters);
+            if let Some(at) = storages.iter().position(same) {
+                let KnownPool { name, parameters, .. } = storages.remove(at);
+                pool.name = name;
+                pool.parameters = std::mem::take(&mut pool.parameters).or(parameters);
+            }
+        }
+        all.append(&mut storages);
+        all
+    }
+
+    fn storages(&self) -> Vec<KnownPool> {
+        self.storages.as_ref().map(Folder::files).unwrap_or_default()
+    }
+
+    /// The parameters of a StorageClass, with what the storage that it means says where they say nothing, and with all
+    /// servers that are known of the volume.
+    ///
+    /// # Errors
+    /// [`Reason::Precondition`] where there is no such storage; [`Reason::Invalid`] where it has another volume.
+    pub fn complete(&self, parameters: Parameters) -> Result<Parameters, Error> {
+        let storage = self.storages().into_iter().find(|storage| match &parameters.storage {
+            Some(name) => storage.name.as_ref() == Some(name),
+            None => storage.parameters.is_same_volume(&parameters),
+        });
+        let mut complete = match (storage, &parameters.storage) {
+            (None, Some(name)) => {
+                let sentence =
+                    format!("there is no storage {name:?} among those of --storages, see storage_name");
+                return Err(Error::new(Reason::Precondition, sentence));
+            }
+            (None, None) => parameters,
+            (Some(storage), _) => {
+                let complete = parameters.or(storage.parameters.clone());
+                if complete.volume != storage.parameters.volume {
+                    let name = storage.name.unwrap_or_default();
+                    let sentence =
+                        format!("gluster_volname is not the volume of storage {name:?}: leave one out");
+                    return Err(Error::new(Reason::Invalid, sentence));
+                }
+                complete
+            }
+        };
+        for pool in self.learned.files() {
+            if pool.parameters.is_same_volume(&complete) {
+                complete.add_servers(&pool.parameters.servers);
+            }
+        }
+        Ok(complete)
+    }
+
+    /// The pool with this id.
+    pub fn get(&self, id: &PoolId) -> Option<KnownPool> {
+        self.all().into_iter().find(|pool| pool.id.as_ref() == Some(id))
+    }
+
+    /// Remembers a pool, also beyond a restart: what of `parameters` concerns its volume as a whole. Says whether it was
+    /// unknown before.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn learn(&self, id: &PoolId, parameters: &Parameters) -> Result<bool, Error> {
+        let mut all = parameters.clone();
+        let before = self.learned.files().into_iter().find(|pool| pool.id.as_ref() == Some(id));
+        if let Some(before) = &before {
+            all.add_servers(&before.parameters.servers);
+        }
+        let learned = Learned {
+            uuid: id.to_string(),
+            volume: all.volume.unwrap_or_default(),
+            servers: all.servers.iter().map(ToString::to_string).collect(),
+            options: all.options.canonical(),
+            whole: all.kind == Some(PvKind::Whole),
+            overcommit: all.overcommit,
+        };
+        let path = self.learned.dir.join(format!("{id}.json"));
+        let failed = |error: &dyn std::fmt::Display| {
+            Error::other(format_args!("cannot write {}", path.display()), error)
+        };
+        let bytes = serde_json::to_vec_pretty(&learned).map_err(|error| failed(&error))?;
+        if read_bounded(&path, MAX_FILE).is_ok_and(|before| before == bytes) {
+            return Ok(false);
+        }
+        replace(&path, &bytes).map_err(|error| failed(&error))?;
+        Ok(before.is_none())
+    }
+
+    /// Where to mount a PV from: as its context says, by servers of known pools first.
+    ///
+    /// # Errors
+    /// [`Reason::Invalid`] where the context makes no sense or nothing says where the PV is.
+    pub fn locate(&self, id: &str, context: &BTreeMap<String, String>) -> Result<Location, Error> {
+        let handle = Handle::parse(id)?;
+        let pool = match &handle {
+            Handle::Pv { pool, .. } | Handle::Whole(pool) => Some(pool.clone()),
+            _ => None,
+        };
+        let Some(context) = Context::read(context)? else { return self.locate_by_handle(handle, pool) };
+        if let (Some(own), Some(told)) = (&pool, &context.pool)
+            && own != told
+        {
+            let sentence = format!("volume_context: volume_uuid {told} is not that of volume_id {id}");
+            return Err(Error::new(Reason::Invalid, sentence));
+        }
+        let pool = pool.or(context.pool);
+        let like =
+            Parameters { servers: context.servers, volume: Some(context.volume), ..Parameters::default() };
+        let known = match &pool {
+            Some(pool) => self.get(pool),
+            None => self.all().into_iter().find(|known| known.parameters.is_same_volume(&like)),
+        };
+        let all = like.or(known.map(|known| known.parameters).unwrap_or_default());
+        let source = Source::new(all.servers, &all.volume.unwrap_or_default(), &context.path)
+            .map_err(|error| Error::new(Reason::Invalid, format_args!("volume_context: {error}")))?;
+        Ok(Location { pool, source, options: context.options })
+    }
+
+    fn locate_by_handle(&self, handle: Handle, pool: Option<PoolId>) -> Result<Location, Error> {
+        let path = match &handle {
+            Handle::Static(source) => {
+                return Ok(Location { pool, source: source.clone(), options: MountOptions::default() });
+            }
+            Handle::Pv { component, .. } => Place::of(component)?.to_string(),
+            _ => String::new(),
+        };
+        let known = pool.as_ref().and_then(|pool| self.get(pool));
+        let Some(KnownPool { parameters, .. }) = known else {
+            let sentence = format!(
+                "nothing says where volume {handle} is: give gluster_hosts, gluster_volname and path in its \
+                 volumeAttributes, or SERVERS:/VOLUME/DIRECTORY as its volumeHandle"
+            );
+            return Err(Error::new(Reason::Invalid, sentence));
+        };
+        let source = Source::new(parameters.servers, &parameters.volume.unwrap_or_default(), &path);
+        let source = source.map_err(|error| Error::new(Reason::Invalid, error))?;
+        Ok(Location { pool, source, options: parameters.options })
+    }
+}
+
+/// A file as kadalu's operator writes it; `None` for a storage of another kind.
+fn storage(name: &str, bytes: &[u8]) -> Result<Option<KnownPool>, String> {
+    let object: BTreeMap<String, Value> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    let external = |value: &Value| value.as_str().is_some_and(|value| value.eq_ignore_ascii_case("external"));
+    if !object.get("type").is_none_or(external) {
+        return Ok(None);
+    }
+    let known = object.iter().filter(|(key, _)| Parameters::knows(key));
+    let pairs: Vec<_> = known.filter_map(|(key, value)| Some((key.as_str(), text(value)?))).collect();
+    let read = Parameters::parse(pairs.iter().map(|(key, value)| (*key, value.as_str())));
+    let parameters = read.map_err(|error| error.to_string())?;
+    if parameters.volume.is_none() {
+        return Err("gluster_volname is missing".to_owned());
+    }
+    Ok(Some(KnownPool { id: None, name: Some(name.to_owned()), parameters }))
+}
+
+/// A value as one of a StorageClass would be written.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        Value::Array(items) => Some(items.iter().filter_map(text).collect::<Vec<_>>().join(",")),
+        Value::Null | Value::Object(_) => None,
+    }
+}
+
+/// A file of [`Known::learn`].
+fn learned(name: &str, bytes: &[u8]) -> Result<Option<KnownPool>, String> {
+    let Learned { uuid, volume, servers, options, whole, overcommit } =
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if uuid != name {
+        return Err(format!("it is about {uuid:?}"));
+    }
+    let id = uuid.parse().map_err(|error: Error| error.to_string())?;
+    let servers = servers.join(",");
+    let whole = whole.to_string();
+    let pairs = [
+        ("volume", volume.as_str()),
+        ("servers", &servers),
+        ("options", &options),
+        ("single_pv_per_pool", &whole),
+    ];
+    let mut parameters = Parameters::parse(pairs).map_err(|error| error.to_string())?;
+    parameters.overcommit = overcommit;
+    Ok(Some(KnownPool { id: Some(id), name: None, parameters }))
+}
+
+/// Reads one file, given its name without the ending.
+type Read<T> = fn(&str, &[u8]) -> Result<Option<T>, String>;
+
+/// A directory of small files, each read anew when it has changed.
+#[derive(Debug)]
+struct Folder<T> {
+    dir: PathBuf,
+    ending: &'static str,
+    read: Read<T>,
+    seen: Mutex<Seen<T>>,
+}
+
+/// What tells one content of a file from the next: ConfigMaps and our own files are replaced, not written over.
+type Stamp = (u64, u64, i64, i64);
+
+#[derive(Debug)]
+struct Seen<T> {
+    files: BTreeMap<String, (Stamp, Option<T>)>,
+    trouble: Option<io::ErrorKind>,
+}
+
+impl<T: Clone> Folder<T> {
+    fn new(dir: &Path, ending: &'static str, read: Read<T>) -> Self {
+        let seen = Mutex::new(Seen { files: BTreeMap::new(), trouble: None });
+        Self { dir: dir.to_owned(), ending, read, seen }
+    }
+
+    /// What the good ones say, in the order of their names.
+    fn files(&self) -> Vec<T> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = match self.names() {
+            Ok(names) => {
+                seen.trouble = None;
+                names
+            }
+            Err(error) => {
+                // What was known is better than nothing.
+                if seen.trouble.replace(error.kind()) != Some(error.kind()) {
+                    warn!(target: "kadalu", path = %self.dir.display(), %error, "cannot read the directory of pools");
+                }
+                return seen.files.values().filter_map(|(_, content)| content.clone()).collect();
+            }
+        };
+        seen.files.retain(|name, _| names.contains(name));
+        for name in names {
+            let path = self.dir.join(&name);
+            let Ok(stamp) = fs::metadata(&path).map(|m| (m.ino(), m.size(), m.mtime(), m.mtime_nsec()))
+            else {
+                continue;
+            };
+            if seen.files.get(&name).is_some_and(|(before, _)| *before == stamp) {
+                continue;
+            }
+            let content = self.file(&name, &path);
+            seen.files.insert(name, (stamp, content));
+        }
+        seen.files.values().filter_map(|(_, content)| content.clone()).collect()
+    }
+
+    fn file(&self, name: &str, path: &Path) -> Option<T> {
+        let stem = name.strip_suffix(self.ending).unwrap_or(name);
+        let bytes = read_bounded(path, MAX_FILE).map_err(|error| error.to_string());
+        bytes.and_then(|bytes| (self.read)(stem, &bytes)).unwrap_or_else(|error| {
+            warn!(target: "kadalu", path = %path.display(), error, "a file of a pool is left out of account");
+            None
+        })
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let Ok(name) = entry?.file_name().into_string() else { continue };
+            // Of a ConfigMap, `..data` and what it points to.
+            if name.ends_with(self.ending) && !name.starts_with('.') {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        names.truncate(MAX_FILES);
+        Ok(names)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
+
+    fn id() -> PoolId {
+        ID.parse().unwrap()
+    }
+
+    fn shown(pool: &KnownPool) -> String {
+        let servers = pool.parameters.servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let volume = pool.parameters.volume.as_deref().unwrap_or_default();
+        format!("{} {} {servers}:/{volume}", pool.id.is_some(), pool.name.as_deref().unwrap_or("-"))
+    }
+
+    fn info(dir: &Path, name: &str, text: &str) {
+        fs::write(dir.join(format!("{name}.info")), text).unwrap();
+    }
+
+    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn named(known: &Known, name: &str) -> Option<KnownPool> {
+        known.all().into_iter().find(|pool| pool.name.as_deref() == Some(name))
+    }
+
+    fn class(pairs: &[(&str, &str)]) -> Parameters {
+        Parameters::parse(pairs.iter().copied()).unwrap()
+    }
+
+    const KADALU: &str = r#"{"volname": "pool-1", "volume_id": "4ff6f4a2-0000-0000-0000-000000000000", "type": "External",
+        "pvReclaimPolicy": "archive", "single_pv_per_pool": false, "gluster_hosts": "g1,g2",
+        "gluster_volname": "vol", "gluster_options": "log-level=DEBUG"}"#;
+
+    #[test]
+    fn storages_of_a_config_map_are_followed_and_a_bad_one_spoils_only_itself() {
+        let (state, storages) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let dir = storages.path();
+        let known = Known::open(state.path(), Some(dir)).unwrap();
+        assert_eq!(known.all(), []);
+        // As a ConfigMap is mounted.
+        fs::create_dir(dir.join("..1")).unwrap();
+        info(&dir.join("..1"), "pool-1", KADALU);
+        std::os::unix::fs::symlink("..1", dir.join("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/pool-1.info", dir.join("pool-1.info")).unwrap();
+        for (name, bad) in [
+            ("empty", ""),
+            ("list", "[]"),
+            ("path", r#"{"type": "External", "gluster_hosts": "g1", "gluster_volname": "../etc"}"#),
+            ("nothing", r#"{"type": "External", "volname": "nothing"}"#),
+            ("native", r#"{"type": "Replica3", "volname": "native", "bricks": [{"kube_hostname": "n"}]}"#),
+        ] {
+            info(dir, name, bad);
+        }
+        fs::write(dir.join("uid"), "a uid").unwrap();
+        let all = known.all();
+        assert_eq!(all.iter().map(shown).collect::<Vec<_>>(), ["false pool-1 g1:24007,g2:24007:/vol"]);
+        let parameters = &all[0].parameters;
+        assert_eq!(parameters.reclaim.unwrap().to_string(), "archive");
+        assert_eq!(
+            (parameters.kind, parameters.options.canonical().as_str()),
+            (Some(PvKind::Subdirectory), "log-level=DEBUG")
+        );
+
+        fs::create_dir(dir.join("..2")).unwrap();
+        info(&dir.join("..2"), "pool-1", &KADALU.replace("g1,g2", "g3\", \"gluster_port\": \"24008"));
+        std::os::unix::fs::symlink("..2", dir.join("..new")).unwrap();
+        fs::rename(dir.join("..new"), dir.join("..data")).unwrap();
+        assert_eq!(known.all().iter().map(shown).collect::<Vec<_>>(), ["false pool-1 g3:24008:/vol"]);
+        info(
+            dir,
+            "list",
+            r#"{"gluster_hosts": ["g4", "g5"], "gluster_volname": "other", "single_pv_per_pool": "True"}"#,
+        );
+        assert_eq!(named(&known, "list").unwrap().parameters.kind, Some(PvKind::Whole));
+        fs::remove_file(dir.join("pool-1.info")).unwrap();
+        assert_eq!(named(&known, "pool-1"), None);
+    }
+
+    #[test]
+    fn a_pool_that_was_learned_is_known_after_a_restart_with_all_its_servers() {
+        let (state, storages) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        info(storages.path(), "pool-1", KADALU);
+        let learn = |known: &Known, servers: &str| {
+            known
+                .learn(&id(), &class(&[("servers", servers), ("volume", "vol"), ("overcommit", "2")]))
+                .unwrap();
+        };
+        let known = Known::open(state.path(), Some(storages.path())).unwrap();
+        learn(&known, "g2");
+        learn(&known, "g9");
+        let path = state.path().join(format!("pools/{ID}.json"));
+        assert_eq!(
+            std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions()) & 0o777,
+            0o600
+        );
+        for known in [known, Known::open(state.path(), Some(storages.path())).unwrap()] {
+            let all = known.all();
+            assert_eq!(
+                all.iter().map(shown).collect::<Vec<_>>(),
+                ["true pool-1 g1:24007,g2:24007,g9:24007:/vol"]
+            );
+            assert_eq!(known.get(&id()).as_ref(), all.first());
+            assert_eq!(all[0].parameters.overcommit, Some(2.0));
+            assert_eq!(all[0].parameters.reclaim.unwrap().to_string(), "archive");
+            assert_eq!(known.get(&ID.replace('0', "1").parse().unwrap()), None);
+        }
+        // Of another cluster, with a volume of the same name.
+        let known = Known::open(state.path(), None).unwrap();
+        assert_eq!(known.all().iter().map(shown).collect::<Vec<_>>(), ["true - g9:24007,g2:24007:/vol"]);
+        fs::write(path, "{").unwrap();
+        assert_eq!(known.all(), []);
+    }
+
+    #[test]
+    fn a_pv_is_mounted_by_what_is_known_before_what_its_context_says() {
+        let (state, storages) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        info(storages.path(), "pool-1", KADALU);
+        let known = Known::open(state.path(), Some(storages.path())).unwrap();
+        let locate =
+            |id: &str, pairs: &[(&str, &str)]| known.locate(id, &map(pairs)).map(|at| at.source.to_string());
+        let kadalu = [("gvolname", "vol"), ("gserver", "g0,g2"), ("path", "subvol/d3/d3/pvc-1")];
+        assert_eq!(locate("pvc-1", &kadalu).unwrap(), "g1:24007,g2:24007,g0:24007:/vol/subvol/d3/d3/pvc-1");
+        let elsewhere = [("gvolname", "vol"), ("gserver", "h1")];
+        assert_eq!(locate("pvc-1", &elsewhere).unwrap(), "h1:24007:/vol");
+        assert_eq!(locate("h1:/vol/a b", &[]).unwrap(), "h1:24007:/vol/a b");
+        let pv = format!("{ID}/pvc-1");
+        assert!(locate(&pv, &[]).unwrap_err().to_string().contains("nothing says where"));
+        known.learn(&id(), &class(&[("servers", "g1:/vol")])).unwrap();
+        assert_eq!(locate(&pv, &[]).unwrap(), "g1:24007,g2:24007:/vol/subvol/d3/d3/pvc-1");
+        assert_eq!(
+            locate(&pv, &[("gluster_volname", "vol"), ("path", "a")]).unwrap(),
+            "g1:24007,g2:24007:/vol/a"
+        );
+        assert_eq!(locate(ID, &[]).unwrap(), "g1:24007,g2:24007:/vol");
+        let other = [("gluster_volname", "vol"), ("volume_uuid", &*ID.replace('0', "1"))];
+        for (id, pairs) in [
+            (pv.as_str(), &other[..]),
+            ("pvc-1", &[]),
+            ("a/b", &[]),
+            ("pvc-1", &[("gluster_volname", "unknown")]),
+            ("", &[]),
+        ] {
+            assert_eq!(locate(id, pairs).unwrap_err().reason(), Reason::Invalid, "{id}");
+        }
+    }
+
+    #[test]
+    fn a_class_is_completed_by_its_storage() {
+        let (state, storages) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        info(storages.path(), "pool-1", KADALU);
+        let known = Known::open(state.path(), Some(storages.path())).unwrap();
+        let complete = |pairs: &[(&str, &str)]| known.complete(class(pairs));
+        for pairs in [
+            &[("storage_name", "pool-1")][..],
+            &[("servers", "g2:/vol")],
+            &[("servers", "g2:/vol"), ("storage_name", "pool-1")],
+        ] {
+            let class = complete(pairs).unwrap();
+            assert_eq!(class.reclaim.unwrap().to_string(), "archive");
+            assert_eq!((class.volume.unwrap().as_str(), class.servers.len()), ("vol", 2));
+            assert_eq!(class.options.canonical(), "log-level=DEBUG");
+        }
+        let own = complete(&[("servers", "g2:/vol"), ("options", "acl"), ("reclaim", "delete")]).unwrap();
+        assert_eq!(
+            (own.options.canonical().as_str(), own.reclaim.unwrap().to_string().as_str()),
+            ("acl", "delete")
+        );
+        known
+            .learn(&id(), &class(&[("servers", "g9,g2:/vol"), ("options", "acl"), ("overcommit", "3")]))
+            .unwrap();
+        let class = complete(&[("servers", "g9:/vol")]).unwrap();
+        assert_eq!(
+            (class.servers.len(), class.options.canonical().as_str(), class.overcommit),
+            (2, "", None)
+        );
+        let elsewhere = complete(&[("servers", "h1:/vol")]).unwrap();
+        assert_eq!((elsewhere.servers.len(), elsewhere.reclaim), (1, None));
+        assert_eq!(complete(&[("storage_name", "pool-2")]).unwrap_err().reason(), Reason::Precondition);
+        let other = complete(&[("storage_name", "pool-1"), ("servers", "g1:/other")]);
+        assert_eq!(other.unwrap_err().reason(), Reason::Invalid);
+    }
+}

@@ -1,0 +1,539 @@
+//! What a StorageClass asks for, in every spelling that is in use.
+
+use std::fmt;
+
+use super::{
+    error::{Error, Reason},
+    record::{QuotaPolicy, Reclaim},
+};
+use crate::{
+    mount::{
+        options::{MountOptions, nearest_of},
+        source::{Source, shortened},
+    },
+    transport::{DEFAULT_PORT, MAX_SERVERS, ServerAddress},
+};
+
+/// More than any StorageClass has.
+const MAX_PARAMETERS: usize = 64;
+
+/// Bytes of a key with its value: what the specification allows for all of them.
+const MAX_LENGTH: usize = 4096;
+
+/// Keys that the provisioner adds, or that are meant for it.
+const OF_KUBERNETES: &str = "csi.storage.k8s.io/";
+
+/// What a StorageClass says, or a kadalu storage's `.info` file. What is not said is `None`, or empty.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Parameters {
+    /// The storage that is meant, by its name among those of `--storages`.
+    pub storage: Option<String>,
+    /// Servers of the cluster, each once, in order. Hints: no identity.
+    pub servers: Vec<ServerAddress>,
+    /// The volume's name.
+    pub volume: Option<String>,
+    /// Of the mounts of its PVs.
+    pub options: MountOptions,
+    /// What a PV is.
+    pub kind: Option<PvKind>,
+    /// What becomes of a PV's data when it is deleted.
+    pub reclaim: Option<Reclaim>,
+    /// What a PV's size is worth.
+    pub quota: Option<QuotaPolicy>,
+    /// How often the volume's size may be promised.
+    pub overcommit: Option<f64>,
+    /// Kinds of volumes that may be used although they defeat the limits of sub-directories.
+    pub allow: Allow,
+}
+
+/// What a PV is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PvKind {
+    /// A directory of a volume, in kadalu's layout.
+    #[default]
+    Subdirectory,
+    /// A volume as a whole, for one PV alone.
+    Whole,
+}
+
+/// The kinds of volumes that defeat the limits of sub-directories, and whether they may be used all the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Allow {
+    /// Files lie on one of several sets of bricks.
+    pub distribute: bool,
+    /// Pieces of files lie outside of their directory.
+    pub shard: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    Type,
+    Servers,
+    Volume,
+    Port,
+    Options,
+    Single,
+    Format,
+    Storage,
+    Reclaim,
+    Quota,
+    Overcommit,
+    Allow,
+}
+
+/// Every word, in the order in which the values are read: the first server that is named is the first to be tried.
+const WORDS: &[(&str, Meaning)] = &[
+    ("hostvol_type", Meaning::Type),
+    ("gluster_port", Meaning::Port),
+    ("port", Meaning::Port),
+    ("gluster_node", Meaning::Servers),
+    ("gluster_host", Meaning::Servers),
+    ("gluster_hosts", Meaning::Servers),
+    ("servers", Meaning::Servers),
+    ("backup_nodes", Meaning::Servers),
+    ("gluster_volname", Meaning::Volume),
+    ("volume", Meaning::Volume),
+    ("gvolname", Meaning::Volume),
+    ("gluster_options", Meaning::Options),
+    ("options", Meaning::Options),
+    ("single_pv_per_pool", Meaning::Single),
+    ("kadalu_format", Meaning::Format),
+    ("storage_name", Meaning::Storage),
+    ("reclaim", Meaning::Reclaim),
+    ("pv_reclaim_policy", Meaning::Reclaim),
+    ("quota", Meaning::Quota),
+    ("overcommit", Meaning::Overcommit),
+    ("allow", Meaning::Allow),
+];
+
+impl Parameters {
+    /// Reads keys and values. Case, `-` and `_` of a key do not matter, keys of Kubernetes itself are left out, and a
+    /// value that is empty counts as not given.
+    ///
+    /// # Errors
+    /// [`Reason::Invalid`] for unknown keys, with the nearest right one, for values that make no sense, and for what
+    /// contradicts itself.
+    pub fn parse<'p>(pairs: impl IntoIterator<Item = (&'p str, &'p str)>) -> Result<Self, Error> {
+        let mut found = Vec::new();
+        for (count, (key, value)) in pairs.into_iter().enumerate() {
+            if count == MAX_PARAMETERS {
+                return Err(invalid(format_args!("there are more than {MAX_PARAMETERS} parameters")));
+            }
+            check_text(key, value)?;
+            if key.starts_with(OF_KUBERNETES) || value.trim().is_empty() {
+                continue;
+            }
+            let place = place(key).ok_or_else(|| unknown(key))?;
+            found.push((place, key, value.trim()));
+        }
+        found.sort_unstable();
+        let mut reader = Reader::default();
+        for (place, key, value) in found {
+            reader.take(WORDS[place].1, key, value)?;
+        }
+        reader.end()
+    }
+
+    /// Whether the name is the same, and a server: two clusters may have a volume of one name.
+    pub fn is_same_volume(&self, other: &Self) -> bool {
+        self.volume.is_some()
+            && self.volume == other.volume
+            && self.servers.iter().any(|server| other.servers.contains(server))
+    }
+
+    /// Adds servers that are not there yet, as long as there is room.
+    pub fn add_servers(&mut self, more: &[ServerAddress]) {
+        for server in more {
+            if self.servers.len() < MAX_SERVERS && !self.servers.contains(server) {
+                self.servers.push(server.clone());
+            }
+        }
+    }
+
+    /// These, with what others say where these say nothing. The servers of the others come first.
+    pub(super) fn or(self, others: Self) -> Self {
+        let mut both = others;
+        both.add_servers(&self.servers);
+        Self {
+            storage: self.storage.or(both.storage),
+            servers: both.servers,
+            volume: self.volume.or(both.volume),
+            options: if self.options == MountOptions::default() { both.options } else { self.options },
+            kind: self.kind.or(both.kind),
+            reclaim: self.reclaim.or(both.reclaim),
+            quota: self.quota.or(both.quota),
+            overcommit: self.overcommit.or(both.overcommit),
+            allow: Allow {
+                distribute: self.allow.distribute || both.allow.distribute,
+                shard: self.allow.shard || both.allow.shard,
+            },
+        }
+    }
+
+    /// Whether a key has a meaning here.
+    pub(super) fn knows(key: &str) -> bool {
+        place(key).is_some()
+    }
+}
+
+fn place(key: &str) -> Option<usize> {
+    let plain = plain(key);
+    WORDS.iter().position(|(word, _)| word.bytes().filter(|byte| *byte != b'_').eq(plain.bytes()))
+}
+
+fn plain(key: &str) -> String {
+    key.chars().filter(|letter| !"-_".contains(*letter)).map(|letter| letter.to_ascii_lowercase()).collect()
+}
+
+fn check_text(key: &str, value: &str) -> Result<(), Error> {
+    if key.len() + value.len() > MAX_LENGTH {
+        let key = shortened(key);
+        return Err(invalid(format_args!("parameter {key:?} has more than {MAX_LENGTH} bytes")));
+    }
+    // Lists may be written over several lines.
+    if key.contains(char::is_control) || value.contains(|c: char| c.is_control() && !c.is_whitespace()) {
+        return Err(invalid(format_args!("parameter {:?} has a control character", shortened(key))));
+    }
+    Ok(())
+}
+
+fn unknown(key: &str) -> Error {
+    let word = key.to_ascii_lowercase().replace('-', "_");
+    let meant = nearest_of(&word, WORDS.iter().map(|(word, _)| *word));
+    let meant = meant.map(|word| format!(", do you mean {word:?}?")).unwrap_or_default();
+    invalid(format_args!("there is no parameter {:?}{meant}", shortened(key)))
+}
+
+/// What was read so far, with what has to be compared at the end.
+#[derive(Default)]
+struct Reader {
+    read: Parameters,
+    port: Option<u16>,
+    options: Vec<String>,
+}
+
+impl Reader {
+    fn take(&mut self, meaning: Meaning, key: &str, value: &str) -> Result<(), Error> {
+        let read = &mut self.read;
+        match meaning {
+            Meaning::Type if value.eq_ignore_ascii_case("external") => Ok(()),
+            Meaning::Type => Err(refused(key, value, "External: this driver serves external volumes only")),
+            Meaning::Port => {
+                let port = value.parse().ok().filter(|port| *port > 0);
+                let port = port.ok_or_else(|| refused(key, value, "a number from 1 to 65535"))?;
+                once(&mut self.port, port, key, value)
+            }
+            Meaning::Servers => self.servers(key, value),
+            Meaning::Volume => self.volume(key, value),
+            Meaning::Options => {
+                self.options.push(value.to_owned());
+                Ok(())
+            }
+            Meaning::Single => {
+                let single = switch(value).ok_or_else(|| refused(key, value, "true or false"))?;
+                once(&mut read.kind, kind_if(single), key, value)
+            }
+            Meaning::Format => {
+                let native = match value.to_ascii_lowercase().as_str() {
+                    "native" => Some(true),
+                    "non-native" | "non_native" => Some(false),
+                    other => switch(other),
+                };
+                let native =
+                    native.ok_or_else(|| refused(key, value, "native, non-native, true or false"))?;
+                once(&mut read.kind, kind_if(!native), key, value)
+            }
+            Meaning::Storage => once(&mut read.storage, value.to_owned(), key, value),
+            Meaning::Reclaim => {
+                let reclaim = value.to_ascii_lowercase().parse::<Reclaim>();
+                let reclaim = reclaim.map_err(|_| refused(key, value, "delete, archive or retain"))?;
+                once(&mut read.reclaim, reclaim, key, value)
+            }
+            Meaning::Quota => {
+                let quota = value.to_ascii_lowercase().parse::<QuotaPolicy>();
+                let quota = quota.map_err(|_| refused(key, value, "required, best-effort or off"))?;
+                once(&mut read.quota, quota, key, value)
+            }
+            Meaning::Overcommit => {
+                let ratio = value.parse().ok().filter(|ratio| (0.01..=1000.0).contains(ratio));
+                let ratio =
+                    ratio.ok_or_else(|| refused(key, value, "a ratio such as 1.5, from 0.01 to 1000"))?;
+                once(&mut read.overcommit, ratio, key, value)
+            }
+            Meaning::Allow => {
+                for word in words(value) {
+                    match word.to_ascii_lowercase().as_str() {
+                        "distribute" => read.allow.distribute = true,
+                        "shard" => read.allow.shard = true,
+                        _ => return Err(refused(key, word, "distribute or shard")),
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn servers(&mut self, key: &str, value: &str) -> Result<(), Error> {
+        let list = match split(value) {
+            Some((list, volume)) => {
+                once(&mut self.read.volume, volume.to_owned(), key, value)?;
+                list
+            }
+            None => value,
+        };
+        for word in words(list) {
+            let mut server: ServerAddress = word.parse().map_err(|error| of(key, error))?;
+            // Whoever wrote a port behind a server means it.
+            if let (ServerAddress::Tcp { port, .. }, Some(other)) = (&mut server, self.port)
+                && *port == DEFAULT_PORT
+                && !word.ends_with(&format!(":{DEFAULT_PORT}"))
+            {
+                *port = other;
+            }
+            if !self.read.servers.contains(&server) {
+                self.read.servers.push(server);
+            }
+        }
+        if self.read.servers.len() > MAX_SERVERS {
+            return Err(of(key, format_args!("there are more than {MAX_SERVERS} servers")));
+        }
+        Ok(())
+    }
+
+    fn volume(&mut self, key: &str, value: &str) -> Result<(), Error> {
+        match split(value) {
+            Some(_) => self.servers(key, value),
+            None => once(&mut self.read.volume, value.trim_matches('/').to_owned(), key, value),
+        }
+    }
+
+    fn end(self) -> Result<Parameters, Error> {
+        let mut read = self.read;
+        read.options = MountOptions::parse(&self.options).map_err(|error| of("options", error))?;
+        if read.options.read_only() {
+            return Err(of("options", "ro makes no PV: let the pods mount it read-only"));
+        }
+        for server in read.options.servers() {
+            if !read.servers.contains(server) {
+                read.servers.push(server.clone());
+            }
+        }
+        let missing = match (&read.volume, read.servers.is_empty()) {
+            (Some(volume), false) => {
+                Source::new(read.servers.clone(), volume, "").map_err(invalid)?;
+                None
+            }
+            _ if read.storage.is_some() => None,
+            (Some(_), true) => Some("gluster_hosts, the servers of the cluster"),
+            (None, _) => Some("gluster_volname, the volume that holds the PVs"),
+        };
+        match missing {
+            Some(missing) => Err(invalid(format_args!("a parameter is missing: {missing}"))),
+            None if read.kind == Some(PvKind::Whole) && read.overcommit.is_some() => {
+                Err(invalid("overcommit is of no use where a volume is one PV (single_pv_per_pool)"))
+            }
+            None => Ok(read),
+        }
+    }
+}
+
+fn kind_if(whole: bool) -> PvKind {
+    if whole { PvKind::Whole } else { PvKind::Subdirectory }
+}
+
+/// As YAML, Python and people write booleans.
+pub(super) fn switch(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Some(true),
+        "false" | "no" | "off" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+/// The words of a list with commas or white space between them.
+fn words(list: &str) -> impl Iterator<Item = &str> {
+    list.split(|letter: char| letter == ',' || letter.is_whitespace()).filter(|word| !word.is_empty())
+}
+
+/// Servers and volume of `g1,g2:/vol`; the path of a unix socket is no volume.
+fn split(value: &str) -> Option<(&str, &str)> {
+    let (at, colon) =
+        value.match_indices(":/").find(|(at, _)| value[..*at].rsplit([',', ' ']).next() != Some("unix"))?;
+    Some((&value[..at], value[at + colon.len()..].trim_matches('/')))
+}
+
+/// Sets what may be said twice, but not in two ways.
+fn once<T: PartialEq>(slot: &mut Option<T>, said: T, key: &str, value: &str) -> Result<(), Error> {
+    match slot {
+        Some(before) if *before != said => Err(invalid(format_args!(
+            "parameter {key}={:?} contradicts another parameter: leave one of them out",
+            shortened(value)
+        ))),
+        _ => {
+            *slot = Some(said);
+            Ok(())
+        }
+    }
+}
+
+fn refused(key: &str, value: &str, allowed: &str) -> Error {
+    invalid(format_args!("parameter {key}={:?}: {allowed} is wanted", shortened(value)))
+}
+
+fn of(key: &str, error: impl fmt::Display) -> Error {
+    invalid(format_args!("parameter {key}: {error}"))
+}
+
+fn invalid(message: impl fmt::Display) -> Error {
+    Error::new(Reason::Invalid, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(pairs: &[(&str, &str)]) -> Parameters {
+        Parameters::parse(pairs.iter().copied()).unwrap_or_else(|error| panic!("{pairs:?}: {error}"))
+    }
+
+    fn refused(pairs: &[(&str, &str)]) -> String {
+        let error = Parameters::parse(pairs.iter().copied()).expect_err(&format!("{pairs:?}"));
+        assert_eq!(error.reason(), Reason::Invalid);
+        assert!(error.to_string().len() < 500, "{error}");
+        error.to_string()
+    }
+
+    fn servers(parameters: &Parameters) -> String {
+        parameters.servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_class_as_the_operator_of_kadalu_writes_it() {
+        let read = parse(&[
+            ("hostvol_type", "External"),
+            ("gluster_hosts", "g1.example.net,g2"),
+            ("gluster_volname", "vol"),
+            ("gluster_options", "log_level=DEBUG,ro=false"),
+            ("single_pv_per_pool", "False"),
+            ("csi.storage.k8s.io/pvc/name", "claim"),
+        ]);
+        assert_eq!(servers(&read), "g1.example.net:24007 g2:24007");
+        assert_eq!((read.volume.as_deref(), read.kind), (Some("vol"), Some(PvKind::Subdirectory)));
+        assert_eq!(read.options.canonical(), "log-level=DEBUG");
+    }
+
+    #[test]
+    fn every_spelling_means_the_same() {
+        let expected = parse(&[("gluster_hosts", "g1,g2"), ("gluster_volname", "vol")]);
+        for pairs in [
+            &[("gluster_node", "g1"), ("backup_nodes", "g2"), ("gluster_volname", "vol")][..],
+            &[("backup-nodes", "g2 "), ("Gluster_host", "g1"), ("volume", "vol")],
+            &[("servers", "g1 g2"), ("gvolname", "/vol/")],
+            &[("SERVERS", "g1,\n g2,g1"), ("GlusterVolname", "vol")],
+            &[("gluster_hosts", "g1,g2:/vol")],
+            &[("volume", "g1,g2:/vol")],
+            &[("volume", "vol"), ("gluster-hosts", "g1:24007, g2:/vol"), ("port", "24007")],
+            &[("hostvol_type", "EXTERNAL"), ("gluster_hosts", "g1,g2"), ("volume", "vol"), ("options", " ")],
+        ] {
+            assert_eq!(parse(pairs), expected, "{pairs:?}");
+        }
+        let by_name = parse(&[("storage_name", "pool-1")]);
+        assert_eq!((by_name.storage.as_deref(), by_name.volume), (Some("pool-1"), None));
+    }
+
+    #[test]
+    fn a_port_is_that_of_the_servers_without_one() {
+        let port = |hosts, port| {
+            servers(&parse(&[("gluster_hosts", hosts), ("gluster_port", port), ("volume", "v")]))
+        };
+        assert_eq!(
+            port("g1,g2:24007,g3:1,[::1],fe80::1", "24008"),
+            "g1:24008 g2:24007 g3:1 [::1]:24008 [fe80::1]:24008"
+        );
+        assert_eq!(port("unix:/run/g.sock", "24008"), "unix:/run/g.sock");
+        let unix = parse(&[("gluster_hosts", "unix:/run/g.sock:/vol")]);
+        assert_eq!((servers(&unix).as_str(), unix.volume.as_deref()), ("unix:/run/g.sock", Some("vol")));
+        let more = parse(&[("gluster_hosts", "g1:/v"), ("options", "backup-volfile-servers=g2:g3")]);
+        assert_eq!(servers(&more), "g1:24007 g2:24007 g3:24007");
+    }
+
+    #[test]
+    fn kinds_and_policies() {
+        let with = |pairs: &[(&str, &str)]| parse(&[&[("gluster_hosts", "g:/v")], pairs].concat());
+        for (key, value, kind) in [
+            ("kadalu_format", "native", PvKind::Subdirectory),
+            ("kadalu-format", "true", PvKind::Subdirectory),
+            ("kadalu_format", "non-native", PvKind::Whole),
+            ("kadalu_format", "False", PvKind::Whole),
+            ("single_pv_per_pool", "True", PvKind::Whole),
+            ("single_pv_per_pool", "false", PvKind::Subdirectory),
+        ] {
+            assert_eq!(with(&[(key, value)]).kind, Some(kind), "{key}={value}");
+        }
+        assert_eq!(with(&[]).kind, None);
+        assert_eq!(
+            with(&[("single_pv_per_pool", "true"), ("kadalu_format", "false")]).kind,
+            Some(PvKind::Whole)
+        );
+        for key in ["reclaim", "pvReclaimPolicy", "pv_reclaim_policy"] {
+            assert_eq!(with(&[(key, "Archive")]).reclaim, Some(Reclaim::Archive));
+        }
+        assert_eq!(with(&[("quota", "best-effort")]).quota, Some(QuotaPolicy::BestEffort));
+        assert_eq!(with(&[("overcommit", "1.5")]).overcommit, Some(1.5));
+        let allow = with(&[("allow", "shard, Distribute")]).allow;
+        assert!(allow.distribute && allow.shard);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told_in_a_sentence() {
+        let long = "x".repeat(10_000_000);
+        for (pairs, expected) in [
+            (&[][..], "gluster_volname"),
+            (&[("gluster_hosts", "g1")], "gluster_volname"),
+            (&[("volume", "v")], "gluster_hosts"),
+            (&[("hostvol_type", "Replica3"), ("gluster_hosts", "g:/v")], "External"),
+            (&[("gluster_hots", "g1")], "do you mean \"gluster_hosts\"?"),
+            (&[("frobnicate", "g1")], "there is no parameter \"frobnicate\""),
+            (&[("gluster_hosts", "g1:/v"), ("volume", "w")], "contradicts"),
+            (&[("gluster_hosts", "g1:/v"), ("volname", "w")], "do you mean"),
+            (&[("single_pv_per_pool", "true"), ("kadalu_format", "native")], "contradicts"),
+            (&[("single_pv_per_pool", "maybe")], "true or false"),
+            (&[("kadalu_format", "heketi")], "native"),
+            (&[("reclaim", "keep")], "archive"),
+            (&[("reclaim", "delete"), ("pvReclaimPolicy", "retain")], "contradicts"),
+            (&[("quota", "hard")], "best-effort"),
+            (&[("overcommit", "NaN")], "ratio"),
+            (&[("overcommit", "-1")], "ratio"),
+            (&[("single_pv_per_pool", "true"), ("overcommit", "2"), ("servers", "g:/v")], "overcommit"),
+            (&[("allow", "everything")], "distribute or shard"),
+            (&[("port", "0")], "65535"),
+            (&[("servers", "g1:/v/dir")], "is not a volume's name"),
+            (&[("servers", "g,-x:/v")], "not a host name"),
+            (&[("servers", "g:/.."), ("quota", "off")], "is not a volume's name"),
+            (&[("servers", "g:/v"), ("options", "log-levle=DEBUG")], "do you mean \"log-level\"?"),
+            (&[("servers", "g:/v"), ("options", "ro")], "ro makes no PV"),
+            (&[("servers", "g\0:/v")], "control character"),
+            (&[(long.as_str(), "")], "more than 4096"),
+            (&[("servers", long.as_str())], "more than 4096"),
+        ] {
+            let sentence = refused(pairs);
+            assert!(sentence.contains(expected), "{expected}: {sentence}");
+        }
+        let many: Vec<_> = (0..100).map(|n| format!("key{n}")).collect();
+        let many: Vec<_> = many.iter().map(|key| (key.as_str(), "")).collect();
+        assert!(refused(&many).contains("there are more than"));
+        let many: Vec<_> = (0..300).map(|n| format!("g{n}")).collect();
+        assert!(refused(&[("servers", &many.join(",")), ("volume", "v")]).contains("more than 256"));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(pairs in prop::collection::vec((any::<String>(), any::<String>()), 0..5),
+            known in prop::collection::vec((0..WORDS.len(), any::<String>()), 0..5)) {
+            let known = known.iter().map(|(n, value)| (WORDS[*n].0, value.as_str()));
+            let _ = Parameters::parse(pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).chain(known));
+        }
+    }
+}

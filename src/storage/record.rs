@@ -1,0 +1,229 @@
+//! The record of a PV: kadalu's info file, with keys of ours.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::{Map, Value};
+
+use super::{Error, Reason};
+
+/// The longest record that is read, in bytes.
+pub const MAX_RECORD: usize = 64 << 10;
+
+/// The largest size of a PV: CSI has no larger number.
+pub const MAX_SIZE: u64 = i64::MAX as u64;
+
+/// What becomes of a PV when it is deleted; fixed when it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reclaim {
+    /// It goes into the trash, and is gone when that is emptied.
+    #[default]
+    Delete,
+    /// It is put aside under another name.
+    Archive,
+    /// It stays where it is.
+    Retain,
+}
+
+impl FromStr for Reclaim {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let known = [Self::Delete, Self::Archive, Self::Retain];
+        word(&known, text, "reclaim policy: delete, archive or retain")
+    }
+}
+
+impl fmt::Display for Reclaim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Delete => "delete",
+            Self::Archive => "archive",
+            Self::Retain => "retain",
+        })
+    }
+}
+
+/// How much it matters that a PV's size is enforced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QuotaPolicy {
+    /// A PV whose limit is not in force is not given out.
+    Required,
+    /// The limit is set where the bricks can.
+    #[default]
+    BestEffort,
+    /// No limit is set.
+    Off,
+}
+
+impl FromStr for QuotaPolicy {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let known = [Self::Required, Self::BestEffort, Self::Off];
+        word(&known, text, "quota policy: required, best-effort or off")
+    }
+}
+
+impl fmt::Display for QuotaPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Required => "required",
+            Self::BestEffort => "best-effort",
+            Self::Off => "off",
+        })
+    }
+}
+
+/// Where a PV is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It is in use, or may be.
+    #[default]
+    #[serde(skip)]
+    InUse,
+    /// Its deletion has begun.
+    Deleting,
+    /// It was deleted by the policy `archive`.
+    Archived,
+    /// It was deleted by the policy `retain`.
+    Retained,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InUse => "in-use",
+            Self::Deleting => "deleting",
+            Self::Archived => "archived",
+            Self::Retained => "retained",
+        })
+    }
+}
+
+/// The one of `known` that is called `text`, whatever its case.
+fn word<T: Copy + fmt::Display>(known: &[T], text: &str, what: &str) -> Result<T, Error> {
+    known.iter().find(|known| known.to_string().eq_ignore_ascii_case(text)).copied().ok_or_else(|| {
+        let shown = text.chars().take(64).collect::<String>();
+        Error::new(Reason::Invalid, format_args!("{shown:?} is no {what}"))
+    })
+}
+
+/// What a record says. The keys of kadalu come first; what somebody else has written stays.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Record {
+    #[serde(deserialize_with = "size")]
+    pub(super) size: u64,
+    #[serde(default)]
+    pub(super) path_prefix: String,
+    /// None in a record of kadalu's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reclaim: Option<Reclaim>,
+    /// Where it is not the component.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<String>,
+    #[serde(default, skip_serializing_if = "in_use")]
+    pub(super) state: State,
+    /// The component that it is being moved to, or has been.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) to: Option<String>,
+    /// RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) created: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) quota: Option<QuotaPolicy>,
+    #[serde(flatten)]
+    pub(super) others: Map<String, Value>,
+}
+
+fn in_use(state: &State) -> bool {
+    *state == State::InUse
+}
+
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let size = u64::deserialize(deserializer)?;
+    if size > MAX_SIZE {
+        return Err(D::Error::custom(format_args!("a size of {size} bytes is more than a volume can have")));
+    }
+    Ok(size)
+}
+
+impl Record {
+    /// Reads a record; the error says where and why it is none.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+
+    /// As it is written.
+    pub(super) fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        let mut bytes =
+            serde_json::to_vec(self).map_err(|error| Error::other("cannot write a record", error))?;
+        bytes.push(b'\n');
+        if bytes.len() > MAX_RECORD {
+            let message = format!("the record has {} bytes; at most {MAX_RECORD} are possible", bytes.len());
+            return Err(Error::new(Reason::Precondition, message));
+        }
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_of_kadalu_are_read_and_keep_what_others_wrote() {
+        let text = r#"{"size": 1073741824, "path_prefix": "subvol/d3/d3", "x": {"y": [1.5, null]}}"#;
+        let mut record = Record::parse(text.as_bytes()).unwrap();
+        assert_eq!((record.size, record.reclaim, record.state), (1 << 30, None, State::InUse));
+        record.state = State::Retained;
+        record.reclaim = Some(Reclaim::Retain);
+        record.quota = Some(QuotaPolicy::BestEffort);
+        let bytes = record.to_bytes().unwrap();
+        assert_eq!(
+            String::from_utf8(bytes.clone()).unwrap(),
+            "{\"size\":1073741824,\"path_prefix\":\"subvol/d3/d3\",\"reclaim\":\"retain\",\"state\":\"retained\",\
+             \"quota\":\"best-effort\",\"x\":{\"y\":[1.5,null]}}\n"
+        );
+        assert_eq!(Record::parse(&bytes).unwrap(), record);
+    }
+
+    #[test]
+    fn what_is_no_record_is_an_error() {
+        for text in [
+            "",
+            "{",
+            "[]",
+            "{}",
+            r#"{"size": -1}"#,
+            r#"{"size": 1.5}"#,
+            r#"{"size": 1e9}"#,
+            r#"{"size": "1"}"#,
+            r#"{"size": true}"#,
+            r#"{"size": null}"#,
+            r#"{"size": 9223372036854775808}"#,
+            r#"{"size": 99999999999999999999999}"#,
+            r#"{"size": 1, "size": 2}"#,
+            r#"{"size": 1, "reclaim": "recycle"}"#,
+            r#"{"size": 1, "state": "in-use"}"#,
+            r#"{"size": 1, "path_prefix": 7}"#,
+            "{\"size\": 1, \"name\": \"\u{fffd}\"} x",
+        ] {
+            assert!(Record::parse(text.as_bytes()).is_err(), "{text}");
+        }
+        let deep = format!(r#"{{"size": 1, "x": {}"#, "[".repeat(60_000));
+        assert!(Record::parse(deep.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn words_are_read_in_any_case() {
+        assert_eq!("Archive".parse::<Reclaim>().unwrap(), Reclaim::Archive);
+        assert_eq!("best-effort".parse::<QuotaPolicy>().unwrap(), QuotaPolicy::BestEffort);
+        let error = "recycle".parse::<Reclaim>().unwrap_err();
+        assert_eq!(error.to_string(), "\"recycle\" is no reclaim policy: delete, archive or retain");
+        assert!("x".repeat(10 << 20).parse::<QuotaPolicy>().unwrap_err().to_string().len() < 200);
+    }
+}
