@@ -4,6 +4,7 @@ mod env;
 mod failures;
 mod fetch;
 mod import;
+mod manifests;
 mod mounts;
 mod output;
 mod programs;

@@ -1,0 +1,118 @@
+//! deploy/kubernetes: what no schema knows. `.ci/manifests` has the schemas.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use serde_json::Value;
+
+use super::support::finish;
+
+/// The objects of a directory of deploy/kubernetes.
+fn objects(directory: &str) -> Vec<Value> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kubernetes").join(directory);
+    let files = fs::read_dir(&directory).expect("it is there").map(|entry| entry.expect("a file").path());
+    let manifests = files.filter(|path| path.extension().is_some_and(|end| end == "yaml"));
+    let read = |path: &Path| {
+        let text = fs::read_to_string(path).expect("UTF-8");
+        serde_saphyr::from_multiple::<Value>(&text)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    manifests.flat_map(|path| read(&path)).collect()
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn names<'a>(items: &'a Value, key: &str) -> BTreeSet<&'a str> {
+    list(items).iter().map(|item| text(&item[key])).collect()
+}
+
+/// The workloads with their pods.
+fn pods(objects: &[Value]) -> Vec<(&str, &Value)> {
+    let workloads = objects.iter().filter(|object| object["spec"]["template"].is_object());
+    workloads.map(|object| (text(&object["metadata"]["name"]), &object["spec"]["template"]["spec"])).collect()
+}
+
+#[test]
+fn every_command_line_is_understood() {
+    let objects = objects("");
+    let ours = |(of, pod): (_, &Value)| {
+        let containers = list(&pod["containers"]).iter().filter(|container| container["image"] == "kadalu");
+        containers.map(|container| (of, container.clone())).collect::<Vec<_>>()
+    };
+    let containers: Vec<_> = pods(&objects).into_iter().flat_map(ours).collect();
+    assert_eq!(containers.len(), 3);
+    for (of, container) in containers {
+        let words = list(&container["command"]).iter().chain(list(&container["args"])).map(text);
+        // Without what runs it.
+        let words = words.skip_while(|word| word.starts_with('/') || *word == "kadalu");
+        let arguments: Vec<_> = words.collect();
+        let variables = list(&container["env"]).iter().map(|variable| text(&variable["name"]));
+        for named in variables {
+            assert!(arguments.iter().any(|word| word.contains(&format!("$({named})"))), "{of}: {named}");
+        }
+        // Read up to its end, where help is asked for.
+        let ran = finish(super::support::kadalu(&arguments).arg("--help"));
+        assert_eq!(ran.code, Some(0), "{of}: kadalu {}: {}", arguments.join(" "), ran.stderr);
+    }
+}
+
+#[test]
+fn what_is_named_is_there() {
+    let objects = objects("");
+    let of_kind = |kind: &str| {
+        let found = objects.iter().filter(|object| object["kind"] == kind);
+        found.map(|object| text(&object["metadata"]["name"])).collect::<BTreeSet<_>>()
+    };
+    let accounts = of_kind("ServiceAccount");
+    for (of, pod) in pods(&objects) {
+        let account = pod["serviceAccountName"].as_str();
+        assert!(account.is_none_or(|account| accounts.contains(account)), "{of}: {account:?}");
+        assert!(account.is_some() || pod["automountServiceAccountToken"] == false, "{of} needs no token");
+        let containers = list(&pod["containers"]);
+        let mounted: BTreeSet<_> =
+            containers.iter().flat_map(|container| names(&container["volumeMounts"], "name")).collect();
+        assert_eq!(mounted, names(&pod["volumes"], "name"), "{of}");
+        for container in containers {
+            let image = text(&container["image"]);
+            assert!(image == "kadalu" || image.starts_with("registry.k8s.io/sig-storage/"), "{of}: {image}");
+            assert!(image == "kadalu" || image.contains(":v"), "{of}: {image} has no version");
+            for probe in ["livenessProbe", "readinessProbe"] {
+                let port = &container[probe]["httpGet"]["port"];
+                assert!(
+                    port.as_str().is_none_or(|port| names(&container["ports"], "name").contains(port)),
+                    "{of}"
+                );
+            }
+        }
+    }
+    for object in objects.iter().filter(|object| object["spec"]["template"].is_object()) {
+        let labels = &object["spec"]["template"]["metadata"]["labels"];
+        assert_eq!(&object["spec"]["selector"]["matchLabels"], labels);
+    }
+    for binding in objects.iter().filter(|object| text(&object["kind"]).ends_with("Binding")) {
+        let role = &binding["roleRef"];
+        assert!(of_kind(text(&role["kind"])).contains(text(&role["name"])), "{binding}");
+        assert!(names(&binding["subjects"], "name").is_subset(&accounts), "{binding}");
+        assert_eq!(names(&binding["subjects"], "namespace"), of_kind("Namespace"), "{binding}");
+    }
+}
+
+/// All I/O goes through the mount host: nothing may restart it unasked.
+#[test]
+fn the_mount_host_is_left_alone() {
+    let objects = objects("");
+    let mountd =
+        objects.iter().find(|object| object["metadata"]["name"] == "kadalu-mountd").expect("it is there");
+    assert_eq!(mountd["spec"]["updateStrategy"]["type"], "OnDelete");
+    let container = &mountd["spec"]["template"]["spec"]["containers"][0];
+    assert!(container["livenessProbe"].is_null() && container["resources"]["limits"].is_null());
+    assert!(text(&container["command"][0]).ends_with("/supervise"), "PID 1 is not mountd");
+    let state = list(&container["volumeMounts"]).iter().find(|mount| mount["name"] == "state");
+    // By the dead mounts there, the next container knows what it has to mend: tests/e2e/live_container.rs.
+    assert_eq!(state.expect("its state")["mountPropagation"], "Bidirectional");
+}
