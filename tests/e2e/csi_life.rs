@@ -1,4 +1,5 @@
 //! The life of a PV, end to end, on a real cluster.
+#![allow(clippy::unwrap_used, reason = "the answer is in the panic")]
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
 //! The rules of the interface, as Kubernetes' conformance suite checks them, on a driver that is all services on one socket.
+#![allow(clippy::unwrap_used, reason = "the answer is in the panic")]
 
 use glusterd_client::csi::generated::{
     CapacityRange, ControllerExpandVolumeRequest, ControllerGetCapabilitiesRequest,

@@ -14,11 +14,7 @@ use std::{
 use clap::Args;
 use tokio::task::JoinSet;
 
-use self::{
-    bare::Bare,
-    driver::Driver,
-    life::{Call, Life},
-};
+use self::{bare::Bare, driver::Driver, life::Call};
 use super::stats::{Times, ratio};
 use crate::cli::{Failure, output, servers::Target};
 
