@@ -10,6 +10,7 @@ mod mount_host;
 mod mountd;
 mod mounts;
 mod output;
+mod pvs;
 mod servers;
 mod umount;
 mod volfile_get;
@@ -69,6 +70,7 @@ enum Command {
     Mount(mount::Mount),
     Umount(umount::Umount),
     Mounts(mounts::Mounts),
+    Pvs(pvs::Pvs),
     /// What mountd has done in a process that may hang: one request on standard input
     #[command(hide = true)]
     MountHelper,
@@ -113,6 +115,7 @@ async fn execute(command: Command) -> Result<(), Failure> {
         Command::Mount(mount) => mount.run().await,
         Command::Umount(umount) => umount.run().await,
         Command::Mounts(mounts) => mounts.run().await,
+        Command::Pvs(pvs) => pvs.run().await,
         // Has been run without a runtime.
         Command::MountHelper => Ok(()),
         Command::Demo(demo) => demo.run().await,

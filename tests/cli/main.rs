@@ -8,6 +8,7 @@ mod manifests;
 mod mounts;
 mod output;
 mod programs;
+mod pvs;
 mod serve;
 mod support;
 mod watch;
