@@ -11,6 +11,7 @@
     reason = "generated"
 )]
 pub mod generated;
+pub mod node;
 pub mod operations;
 pub mod server;
 mod status;
