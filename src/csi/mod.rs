@@ -1,5 +1,7 @@
 //! The Container Storage Interface: what Kubernetes asks of a storage driver, over gRPC on a private unix socket.
 
+mod capability;
+pub mod controller;
 #[rustfmt::skip]
 #[allow(
     missing_docs,
@@ -11,6 +13,8 @@
     reason = "generated"
 )]
 pub mod generated;
+mod health;
+pub mod identity;
 pub mod node;
 pub mod operations;
 pub mod server;

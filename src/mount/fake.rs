@@ -14,7 +14,7 @@ use super::{
 
 /// A host whose mounts of `slow` wait for `release`.
 #[derive(Clone)]
-pub(super) struct Fake {
+pub(crate) struct Fake {
     pub(super) list: ListReply,
     pub(super) release: Arc<Notify>,
     /// How many slow mounts were begun, and how many ended.
@@ -22,7 +22,7 @@ pub(super) struct Fake {
 }
 
 impl Fake {
-    pub(super) fn new(list: ListReply) -> Self {
+    pub(crate) fn new(list: ListReply) -> Self {
         Self { list, release: Arc::default(), slow: watch::channel((0, 0)).0 }
     }
 }

@@ -11,7 +11,7 @@ pub mod diagnose;
 mod dress;
 pub mod error;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 pub mod file;
 #[rustfmt::skip]
 #[allow(
@@ -41,3 +41,4 @@ mod volume;
 
 pub use error::{Error, Reason};
 pub use host::{Config, Host};
+pub(crate) use volume::ask;

@@ -20,6 +20,9 @@ const MAX_KEYS: usize = 64;
 /// Bytes of a value: a path, or a list of servers.
 const MAX_VALUE: usize = 16 * 1024;
 
+/// Bytes of the servers that are written: CSI allows 4096 for all of a context.
+const MAX_HOSTS: usize = 2048;
+
 /// Where a PV is. Hosts change, and this does not: they are hints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Context {
@@ -71,11 +74,17 @@ impl Context {
     /// As it is given to the orchestrator.
     pub fn write(&self) -> BTreeMap<String, String> {
         let Self { pool, servers, volume, path, options } = self;
-        let servers = servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let mut hosts = String::new();
+        for server in servers.iter().map(ToString::to_string) {
+            let comma = if hosts.is_empty() { "" } else { "," };
+            if hosts.len() + server.len() < MAX_HOSTS {
+                hosts.extend([comma, &server]);
+            }
+        }
         let pairs = [
             ("type", "External".to_owned()),
             ("gluster_volname", volume.clone()),
-            ("gluster_hosts", servers),
+            ("gluster_hosts", hosts),
             ("path", path.clone()),
             ("volume_uuid", pool.as_ref().map(ToString::to_string).unwrap_or_default()),
             ("options", options.canonical()),
@@ -112,9 +121,20 @@ mod tests {
         assert_eq!(written["path"], "subvol/aa/bb/pvc-1");
         assert_eq!(written["options"], "acl,log-level=DEBUG");
         assert_eq!(Context::read(&written).unwrap(), Some(context));
+        let many: Vec<_> = (0..256).map(|n| format!("server-{n}.example.net")).collect();
+        let servers = parse_servers(&many.join(",")).unwrap();
+        let written = Context { servers: servers.clone(), ..context_of("vol") }.write();
+        assert!(written["gluster_hosts"].len() <= MAX_HOSTS, "{written:?}");
+        let read = Context::read(&written).unwrap().unwrap();
+        assert!(read.servers.len() > 50 && servers.starts_with(&read.servers));
         let whole =
             Context::read(&map(&[("gluster_volname", "vol"), ("gluster_hosts", "g1")])).unwrap().unwrap();
         assert!(!whole.write().contains_key("path") && !whole.write().contains_key("options"));
+    }
+
+    fn context_of(volume: &str) -> Context {
+        let pairs = map(&[("gluster_volname", volume)]);
+        Context::read(&pairs).unwrap().unwrap()
     }
 
     #[test]

@@ -19,13 +19,10 @@ use super::{
     layout::Place,
     parameters::{Parameters, PvKind},
 };
-use crate::{
-    mount::{
-        file::{read_bounded, replace},
-        options::MountOptions,
-        source::Source,
-    },
-    transport::{MAX_SERVERS, ServerAddress},
+use crate::mount::{
+    file::{read_bounded, replace},
+    options::MountOptions,
+    source::Source,
 };
 
 /// Files of a directory that are read.
@@ -46,13 +43,15 @@ pub struct KnownPool {
 }
 
 /// A pool that was used once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Learned {
     uuid: String,
     volume: String,
     servers: Vec<String>,
     options: String,
     whole: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    overcommit: Option<f64>,
 }
 
 /// Where to mount a PV from.
@@ -89,21 +88,58 @@ impl Known {
 
     /// All of them, each once: those that were used, by their ids, then the storages that were not.
     pub fn all(&self) -> Vec<KnownPool> {
-        let mut storages = self.storages.as_ref().map(Folder::files).unwrap_or_default();
+        let mut storages = self.storages();
         let mut all = self.learned.files();
         for pool in &mut all {
             let same = |storage: &KnownPool| pool.parameters.is_same_volume(&storage.parameters);
             if let Some(at) = storages.iter().position(same) {
                 let KnownPool { name, parameters, .. } = storages.remove(at);
-                let servers = std::mem::take(&mut pool.parameters.servers);
-                let options = std::mem::take(&mut pool.parameters.options);
-                *pool = KnownPool { id: pool.id.take(), name, parameters };
-                pool.parameters.options = options;
-                add(&mut pool.parameters.servers, &servers);
+                pool.name = name;
+                pool.parameters = std::mem::take(&mut pool.parameters).or(parameters);
             }
         }
         all.append(&mut storages);
         all
+    }
+
+    fn storages(&self) -> Vec<KnownPool> {
+        self.storages.as_ref().map(Folder::files).unwrap_or_default()
+    }
+
+    /// The parameters of a StorageClass, with what the storage that it means says where they say nothing, and with all
+    /// servers that are known of the volume.
+    ///
+    /// # Errors
+    /// [`Reason::Precondition`] where there is no such storage; [`Reason::Invalid`] where it has another volume.
+    pub fn complete(&self, parameters: Parameters) -> Result<Parameters, Error> {
+        let storage = self.storages().into_iter().find(|storage| match &parameters.storage {
+            Some(name) => storage.name.as_ref() == Some(name),
+            None => storage.parameters.is_same_volume(&parameters),
+        });
+        let mut complete = match (storage, &parameters.storage) {
+            (None, Some(name)) => {
+                let sentence =
+                    format!("there is no storage {name:?} among those of --storages, see storage_name");
+                return Err(Error::new(Reason::Precondition, sentence));
+            }
+            (None, None) => parameters,
+            (Some(storage), _) => {
+                let complete = parameters.or(storage.parameters.clone());
+                if complete.volume != storage.parameters.volume {
+                    let name = storage.name.unwrap_or_default();
+                    let sentence =
+                        format!("gluster_volname is not the volume of storage {name:?}: leave one out");
+                    return Err(Error::new(Reason::Invalid, sentence));
+                }
+                complete
+            }
+        };
+        for pool in self.learned.files() {
+            if pool.parameters.is_same_volume(&complete) {
+                complete.add_servers(&pool.parameters.servers);
+            }
+        }
+        Ok(complete)
     }
 
     /// The pool with this id.
@@ -111,36 +147,24 @@ impl Known {
         self.all().into_iter().find(|pool| pool.id.as_ref() == Some(id))
     }
 
-    /// The storage with this name.
-    pub fn named(&self, name: &str) -> Option<KnownPool> {
-        self.all().into_iter().find(|pool| pool.name.as_deref() == Some(name))
-    }
-
-    /// Remembers a pool, also beyond a restart.
+    /// Remembers a pool, also beyond a restart: what of `parameters` concerns its volume as a whole. Says whether it was
+    /// unknown before.
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn learn(
-        &self,
-        id: &PoolId,
-        volume: &str,
-        servers: &[ServerAddress],
-        options: &MountOptions,
-        kind: PvKind,
-    ) -> Result<(), Error> {
+    pub fn learn(&self, id: &PoolId, parameters: &Parameters) -> Result<bool, Error> {
+        let mut all = parameters.clone();
         let before = self.learned.files().into_iter().find(|pool| pool.id.as_ref() == Some(id));
-        let mut all = Vec::new();
-        add(&mut all, servers);
         if let Some(before) = &before {
-            add(&mut all, &before.parameters.servers);
+            all.add_servers(&before.parameters.servers);
         }
-        let servers = all.iter().map(ToString::to_string).collect();
         let learned = Learned {
             uuid: id.to_string(),
-            volume: volume.to_owned(),
-            servers,
-            options: options.canonical(),
-            whole: kind == PvKind::Whole,
+            volume: all.volume.unwrap_or_default(),
+            servers: all.servers.iter().map(ToString::to_string).collect(),
+            options: all.options.canonical(),
+            whole: all.kind == Some(PvKind::Whole),
+            overcommit: all.overcommit,
         };
         let path = self.learned.dir.join(format!("{id}.json"));
         let failed = |error: &dyn std::fmt::Display| {
@@ -148,9 +172,10 @@ impl Known {
         };
         let bytes = serde_json::to_vec_pretty(&learned).map_err(|error| failed(&error))?;
         if read_bounded(&path, MAX_FILE).is_ok_and(|before| before == bytes) {
-            return Ok(());
+            return Ok(false);
         }
-        replace(&path, &bytes).map_err(|error| failed(&error))
+        replace(&path, &bytes).map_err(|error| failed(&error))?;
+        Ok(before.is_none())
     }
 
     /// Where to mount a PV from: as its context says, by servers of known pools first.
@@ -177,9 +202,8 @@ impl Known {
             Some(pool) => self.get(pool),
             None => self.all().into_iter().find(|known| known.parameters.is_same_volume(&like)),
         };
-        let mut servers = known.map(|known| known.parameters.servers).unwrap_or_default();
-        add(&mut servers, &like.servers);
-        let source = Source::new(servers, &like.volume.unwrap_or_default(), &context.path)
+        let all = like.or(known.map(|known| known.parameters).unwrap_or_default());
+        let source = Source::new(all.servers, &all.volume.unwrap_or_default(), &context.path)
             .map_err(|error| Error::new(Reason::Invalid, format_args!("volume_context: {error}")))?;
         Ok(Location { pool, source, options: context.options })
     }
@@ -203,24 +227,6 @@ impl Known {
         let source = Source::new(parameters.servers, &parameters.volume.unwrap_or_default(), &path);
         let source = source.map_err(|error| Error::new(Reason::Invalid, error))?;
         Ok(Location { pool, source, options: parameters.options })
-    }
-}
-
-impl Parameters {
-    /// Whether the name is the same, and a server: two clusters may have a volume of one name.
-    pub fn is_same_volume(&self, other: &Self) -> bool {
-        self.volume.is_some()
-            && self.volume == other.volume
-            && self.servers.iter().any(|server| other.servers.contains(server))
-    }
-}
-
-/// Adds what is not there yet, as long as there is room.
-fn add(servers: &mut Vec<ServerAddress>, more: &[ServerAddress]) {
-    for server in more {
-        if servers.len() < MAX_SERVERS && !servers.contains(server) {
-            servers.push(server.clone());
-        }
     }
 }
 
@@ -253,7 +259,7 @@ fn text(value: &Value) -> Option<String> {
 
 /// A file of [`Known::learn`].
 fn learned(name: &str, bytes: &[u8]) -> Result<Option<KnownPool>, String> {
-    let Learned { uuid, volume, servers, options, whole } =
+    let Learned { uuid, volume, servers, options, whole, overcommit } =
         serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     if uuid != name {
         return Err(format!("it is about {uuid:?}"));
@@ -267,7 +273,8 @@ fn learned(name: &str, bytes: &[u8]) -> Result<Option<KnownPool>, String> {
         ("options", &options),
         ("single_pv_per_pool", &whole),
     ];
-    let parameters = Parameters::parse(pairs).map_err(|error| error.to_string())?;
+    let mut parameters = Parameters::parse(pairs).map_err(|error| error.to_string())?;
+    parameters.overcommit = overcommit;
     Ok(Some(KnownPool { id: Some(id), name: None, parameters }))
 }
 
@@ -357,7 +364,6 @@ impl<T: Clone> Folder<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::parse_servers;
 
     const ID: &str = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
 
@@ -377,6 +383,14 @@ mod tests {
 
     fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn named(known: &Known, name: &str) -> Option<KnownPool> {
+        known.all().into_iter().find(|pool| pool.name.as_deref() == Some(name))
+    }
+
+    fn class(pairs: &[(&str, &str)]) -> Parameters {
+        Parameters::parse(pairs.iter().copied()).unwrap()
     }
 
     const KADALU: &str = r#"{"volname": "pool-1", "volume_id": "4ff6f4a2-0000-0000-0000-000000000000", "type": "External",
@@ -423,9 +437,9 @@ mod tests {
             "list",
             r#"{"gluster_hosts": ["g4", "g5"], "gluster_volname": "other", "single_pv_per_pool": "True"}"#,
         );
-        assert_eq!(known.named("list").unwrap().parameters.kind, Some(PvKind::Whole));
+        assert_eq!(named(&known, "list").unwrap().parameters.kind, Some(PvKind::Whole));
         fs::remove_file(dir.join("pool-1.info")).unwrap();
-        assert_eq!(known.named("pool-1"), None);
+        assert_eq!(named(&known, "pool-1"), None);
     }
 
     #[test]
@@ -433,8 +447,9 @@ mod tests {
         let (state, storages) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         info(storages.path(), "pool-1", KADALU);
         let learn = |known: &Known, servers: &str| {
-            let servers = parse_servers(servers).unwrap();
-            known.learn(&id(), "vol", &servers, &MountOptions::default(), PvKind::Subdirectory).unwrap();
+            known
+                .learn(&id(), &class(&[("servers", servers), ("volume", "vol"), ("overcommit", "2")]))
+                .unwrap();
         };
         let known = Known::open(state.path(), Some(storages.path())).unwrap();
         learn(&known, "g2");
@@ -451,6 +466,8 @@ mod tests {
                 ["true pool-1 g1:24007,g2:24007,g9:24007:/vol"]
             );
             assert_eq!(known.get(&id()).as_ref(), all.first());
+            assert_eq!(all[0].parameters.overcommit, Some(2.0));
+            assert_eq!(all[0].parameters.reclaim.unwrap().to_string(), "archive");
             assert_eq!(known.get(&ID.replace('0', "1").parse().unwrap()), None);
         }
         // Of another cluster, with a volume of the same name.
@@ -474,8 +491,7 @@ mod tests {
         assert_eq!(locate("h1:/vol/a b", &[]).unwrap(), "h1:24007:/vol/a b");
         let pv = format!("{ID}/pvc-1");
         assert!(locate(&pv, &[]).unwrap_err().to_string().contains("nothing says where"));
-        let servers = parse_servers("g1").unwrap();
-        known.learn(&id(), "vol", &servers, &MountOptions::default(), PvKind::Subdirectory).unwrap();
+        known.learn(&id(), &class(&[("servers", "g1:/vol")])).unwrap();
         assert_eq!(locate(&pv, &[]).unwrap(), "g1:24007,g2:24007:/vol/subvol/d3/d3/pvc-1");
         assert_eq!(
             locate(&pv, &[("gluster_volname", "vol"), ("path", "a")]).unwrap(),
@@ -492,5 +508,41 @@ mod tests {
         ] {
             assert_eq!(locate(id, pairs).unwrap_err().reason(), Reason::Invalid, "{id}");
         }
+    }
+
+    #[test]
+    fn a_class_is_completed_by_its_storage() {
+        let (state, storages) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        info(storages.path(), "pool-1", KADALU);
+        let known = Known::open(state.path(), Some(storages.path())).unwrap();
+        let complete = |pairs: &[(&str, &str)]| known.complete(class(pairs));
+        for pairs in [
+            &[("storage_name", "pool-1")][..],
+            &[("servers", "g2:/vol")],
+            &[("servers", "g2:/vol"), ("storage_name", "pool-1")],
+        ] {
+            let class = complete(pairs).unwrap();
+            assert_eq!(class.reclaim.unwrap().to_string(), "archive");
+            assert_eq!((class.volume.unwrap().as_str(), class.servers.len()), ("vol", 2));
+            assert_eq!(class.options.canonical(), "log-level=DEBUG");
+        }
+        let own = complete(&[("servers", "g2:/vol"), ("options", "acl"), ("reclaim", "delete")]).unwrap();
+        assert_eq!(
+            (own.options.canonical().as_str(), own.reclaim.unwrap().to_string().as_str()),
+            ("acl", "delete")
+        );
+        known
+            .learn(&id(), &class(&[("servers", "g9,g2:/vol"), ("options", "acl"), ("overcommit", "3")]))
+            .unwrap();
+        let class = complete(&[("servers", "g9:/vol")]).unwrap();
+        assert_eq!(
+            (class.servers.len(), class.options.canonical().as_str(), class.overcommit),
+            (2, "", None)
+        );
+        let elsewhere = complete(&[("servers", "h1:/vol")]).unwrap();
+        assert_eq!((elsewhere.servers.len(), elsewhere.reclaim), (1, None));
+        assert_eq!(complete(&[("storage_name", "pool-2")]).unwrap_err().reason(), Reason::Precondition);
+        let other = complete(&[("storage_name", "pool-1"), ("servers", "g1:/other")]);
+        assert_eq!(other.unwrap_err().reason(), Reason::Invalid);
     }
 }

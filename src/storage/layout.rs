@@ -33,9 +33,9 @@ pub const MAX_NAME: usize = 128;
 /// The longest component that is made, in bytes: with a volume's id and a `/`, a volume handle of 128 bytes.
 pub const MAX_MADE: usize = 91;
 
-/// The longest component that is found, in bytes: what a file name of 255 leaves beside `archived-`, `.json` and a
+/// The longest component that is found, in bytes: what a file name of 255 leaves beside `.json` and a
 /// temporary file's own part.
-pub const MAX_COMPONENT: usize = 220;
+pub const MAX_COMPONENT: usize = 232;
 
 /// Bytes of a long component that are kept before its hash.
 const KEPT: usize = 74;
@@ -110,6 +110,18 @@ impl Place {
         Ok(Self { component: component.to_owned(), hash: hash.to_owned() })
     }
 
+    /// The place that a path says, such as `subvol/d3/d3/pvc-1`; none for what is no path.
+    pub(super) fn at(path: &str) -> Option<Result<Self, Error>> {
+        let (hash, component) = path.strip_prefix(DATA)?.strip_prefix('/')?.rsplit_once('/')?;
+        Some(Self::of(component).and_then(|of| match Self::found(component, hash)? {
+            place if place == of || place.first_component().is_some() => Ok(place),
+            _ => {
+                let message = format!("{component:?} is at {of}, or below the hash of its first name");
+                Err(Error::new(Reason::Invalid, message))
+            }
+        }))
+    }
+
     /// The places where an archived PV of this component can be: below the hash of its first name, which ends before a
     /// number, if it has one.
     pub(super) fn of_archived(component: &str) -> Result<Vec<Self>, Error> {
@@ -128,6 +140,14 @@ impl Place {
     pub(super) fn archive(&self, n: u32) -> Self {
         let number = if n > 1 { format!(".{n}") } else { String::new() };
         Self { component: format!("{ARCHIVED}{}{number}", self.component), hash: self.hash.clone() }
+    }
+
+    /// Whether a component is one of those that [`Place::archive`] gives.
+    pub(super) fn is_archive(&self, component: &str) -> bool {
+        let number = component.strip_prefix(ARCHIVED).and_then(|first| first.strip_prefix(&self.component));
+        number.is_some_and(|rest| {
+            rest.is_empty() || rest.strip_prefix('.').is_some_and(|n| n.parse::<u32>().is_ok())
+        })
     }
 
     /// The component of the PV that was archived here; none where this is no archived PV.
@@ -262,6 +282,21 @@ mod tests {
     }
 
     #[test]
+    fn paths_are_places() {
+        for path in ["subvol/d3/d3/pvc-1", "subvol/d3/d3/archived-pvc-1.2"] {
+            assert_eq!(Place::at(path).unwrap().unwrap().to_string(), path);
+        }
+        for path in
+            ["subvol/d3/d4/pvc-1", "subvol/../../x", "subvol/d3/d3/..", "subvol//pvc-1", "subvol/d3/d3/"]
+        {
+            assert_eq!(Place::at(path).unwrap().unwrap_err().reason(), Reason::Invalid, "{path}");
+        }
+        for name in ["pvc-1", "", "subvol", "subvol/pvc-1", "subvolx/d3/d3/pvc-1"] {
+            assert!(Place::at(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
     fn archived_places_are_found_by_their_names() {
         let place = Place::of("pvc-1").unwrap();
         for (n, path) in [(1, "subvol/d3/d3/archived-pvc-1"), (2, "subvol/d3/d3/archived-pvc-1.2")] {
@@ -269,9 +304,13 @@ mod tests {
             assert_eq!(archived.to_string(), path);
             assert!(Place::of_archived(archived.component()).unwrap().contains(&archived));
             assert_eq!(archived.first_component(), Some("pvc-1"));
+            assert!(place.is_archive(archived.component()));
         }
         // A PV that was called so from its beginning.
         assert_eq!(Place::of("archived-pvc-1").unwrap().first_component(), None);
         assert!(Place::of_archived("pvc-1").unwrap().is_empty());
+        for other in ["pvc-1", "archived-pvc-12", "archived-pvc-1.x", "archived-pvc-2"] {
+            assert!(!place.is_archive(other));
+        }
     }
 }

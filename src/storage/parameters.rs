@@ -134,6 +134,42 @@ impl Parameters {
         reader.end()
     }
 
+    /// Whether the name is the same, and a server: two clusters may have a volume of one name.
+    pub fn is_same_volume(&self, other: &Self) -> bool {
+        self.volume.is_some()
+            && self.volume == other.volume
+            && self.servers.iter().any(|server| other.servers.contains(server))
+    }
+
+    /// Adds servers that are not there yet, as long as there is room.
+    pub fn add_servers(&mut self, more: &[ServerAddress]) {
+        for server in more {
+            if self.servers.len() < MAX_SERVERS && !self.servers.contains(server) {
+                self.servers.push(server.clone());
+            }
+        }
+    }
+
+    /// These, with what others say where these say nothing. The servers of the others come first.
+    pub(super) fn or(self, others: Self) -> Self {
+        let mut both = others;
+        both.add_servers(&self.servers);
+        Self {
+            storage: self.storage.or(both.storage),
+            servers: both.servers,
+            volume: self.volume.or(both.volume),
+            options: if self.options == MountOptions::default() { both.options } else { self.options },
+            kind: self.kind.or(both.kind),
+            reclaim: self.reclaim.or(both.reclaim),
+            quota: self.quota.or(both.quota),
+            overcommit: self.overcommit.or(both.overcommit),
+            allow: Allow {
+                distribute: self.allow.distribute || both.allow.distribute,
+                shard: self.allow.shard || both.allow.shard,
+            },
+        }
+    }
+
     /// Whether a key has a meaning here.
     pub(super) fn knows(key: &str) -> bool {
         place(key).is_some()

@@ -10,6 +10,7 @@ use std::{
 
 use rustix::{
     fs::{AtFlags, CWD, FileType, StatxFlags},
+    io::Errno,
     mount::UnmountFlags,
 };
 use tokio::time::timeout;
@@ -76,6 +77,19 @@ fn is_directory(path: &Path) -> bool {
 /// Takes away what is mounted at a path, dead or alive: volumes, and, where the path is `ours`, whatever lies on them.
 pub(super) async fn clear(path: &Path, ours: bool, deadline: Deadline) -> Result<(), Status> {
     within(path, deadline, move |path| uncover(path, ours)).await
+}
+
+/// [`clear`] where a volume is mounted whose process has ended; whether there was one.
+pub(super) async fn clear_dead(path: &Path, deadline: Deadline) -> Result<bool, Status> {
+    within(path, deadline, |path| {
+        let dead = fs::symlink_metadata(path)
+            .is_err_and(|error| error.raw_os_error() == Some(Errno::NOTCONN.raw_os_error()));
+        if dead {
+            uncover(path, false)?;
+        }
+        Ok(dead)
+    })
+    .await
 }
 
 /// [`clear`], and removes the directory: an empty one only, and never what is in it. One that is not there is removed.

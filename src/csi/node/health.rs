@@ -1,4 +1,4 @@
-//! What is wrong with volumes, in the words of CSI.
+//! What is wrong with volumes as a node sees them.
 
 use std::{
     collections::BTreeMap,
@@ -13,106 +13,31 @@ use crate::{
     csi::{
         generated::{
             StorageHealthErrorType, VolumeHealth, VolumeHealthErrorType,
-            node_get_storage_health_response::StorageBackendHealth, volume_health::VolumeHealthEntry,
+            node_get_storage_health_response::StorageBackendHealth,
         },
+        health::{Trouble, entries, of_process},
         server::Deadline,
         status::failed,
     },
     mount::{
         self,
         control::{Mounts, cut},
-        generated::{ListReply, Pool, Usage, Volume},
+        generated::{ListReply, Usage},
     },
 };
 
 /// Volumes whose last failure is kept in mind.
 const MAX_FAILURES: usize = 1024;
 
-/// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wrong {
-    how: VolumeHealthErrorType,
-    /// In CamelCase.
-    reason: &'static str,
-    message: String,
-}
-
-impl Wrong {
-    fn degraded(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { how: VolumeHealthErrorType::Degraded, reason, message: message.into() }
-    }
-
-    fn inaccessible(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { how: VolumeHealthErrorType::Inaccessible, reason, message: message.into() }
-    }
-
-    fn shown(self) -> VolumeHealthEntry {
-        VolumeHealthEntry {
-            status: self.how.into(),
-            reason: self.reason.to_owned(),
-            message: cut(&self.message),
-        }
-    }
-}
-
-/// What is wrong with what a process of the mount host serves. Each reason once.
-fn of_pool(volume: &Volume, pool: &Pool) -> Vec<Wrong> {
-    let mut wrong = Vec::new();
-    if let Some(rejected) = &volume.rejected {
-        wrong.push(match rejected.replaced_by.as_str() {
-            "" => Wrong::degraded(
-                "VolfileRejected",
-                format!(
-                    "a change of volume {} is not taken up: {}",
-                    volume.name,
-                    rejected.reasons.join("; ")
-                ),
-            ),
-            id => Wrong::inaccessible(
-                "VolumeReplaced",
-                format!(
-                    "volume {} was deleted and made anew, with the id {id}: its data is not what was here",
-                    volume.name
-                ),
-            ),
-        });
-    }
-    match pool.state.as_str() {
-        "healthy" | "degraded" => {}
-        state => wrong.push(Wrong::inaccessible(
-            "Disconnected",
-            format!("volume {} does no I/O ({state}): {}", volume.name, pool.last_error),
-        )),
-    }
-    if !pool.bricks_down.is_empty() {
-        let down = pool.bricks_down.join(", ");
-        wrong.push(Wrong::degraded(
-            "ReplicaDown",
-            format!("bricks of volume {} are not connected: {down}", volume.name),
-        ));
-    }
-    if !pool.drift.is_empty() {
-        let sentence = format!("volume {} has changed, and its mount has not: {}", volume.name, pool.drift);
-        wrong.push(Wrong::degraded("VolfileStale", sentence));
-    }
-    wrong
-}
-
 /// What is wrong at a target.
-pub(super) fn of_usage(usage: &Usage) -> Vec<Wrong> {
+pub(super) fn of_usage(usage: &Usage) -> Vec<Trouble> {
     let volume = usage.volume.as_ref();
     let pool = volume.and_then(|volume| Some((volume, volume.pools.first()?)));
-    let mut wrong = pool.map(|(volume, pool)| of_pool(volume, pool)).unwrap_or_default();
+    let mut wrong = pool.map(|(volume, pool)| of_process(volume, pool)).unwrap_or_default();
     if !usage.trouble.is_empty() && !wrong.iter().any(|wrong| wrong.reason == "Disconnected") {
-        wrong.push(Wrong::inaccessible("Disconnected", &*usage.trouble));
+        wrong.push(Trouble::inaccessible("Disconnected", &*usage.trouble));
     }
     wrong
-}
-
-/// All in one sentence, for those who know conditions only; empty where nothing is wrong.
-pub(super) fn sentence(wrong: &[Wrong]) -> String {
-    let parts = wrong.iter().map(|wrong| format!("{}: {}", wrong.reason, wrong.message));
-    cut(&parts.collect::<Vec<_>>().join("; "))
 }
 
 /// What is wrong with the storage as the mount host sees it. Each reason once.
@@ -121,18 +46,13 @@ pub(super) fn of_storage(list: Result<ListReply, mount::Error>) -> Vec<StorageBa
         Ok(list) => list,
         Err(error) => {
             let how = StorageHealthErrorType::StorageUnreachable;
-            return vec![backend(how, "MountHostDown", &error.to_string())];
+            return vec![backend(how, "MountHostUnreachable", &error.to_string())];
         }
     };
     let mut found: BTreeMap<(StorageHealthErrorType, &str), Vec<String>> = BTreeMap::new();
     for volume in &list.volumes {
-        if !volume.trouble.is_empty() {
-            let sentence = format!("volume {}: {}", volume.name, volume.trouble);
-            let key = (StorageHealthErrorType::StorageDegraded, "ServersUnreachable");
-            found.entry(key).or_default().push(sentence);
-        }
-        for wrong in volume.pools.iter().flat_map(|pool| of_pool(volume, pool)) {
-            let how = match wrong.how {
+        for wrong in volume.pools.iter().flat_map(|pool| of_process(volume, pool)) {
+            let how = match wrong.kind {
                 VolumeHealthErrorType::Inaccessible | VolumeHealthErrorType::DataLoss => {
                     StorageHealthErrorType::StorageUnreachable
                 }
@@ -155,20 +75,20 @@ fn backend(how: StorageHealthErrorType, reason: &str, message: &str) -> StorageB
 
 /// How the last attempt to stage or publish a volume has failed, for volumes that are nowhere.
 #[derive(Debug, Default)]
-pub(super) struct Failures(Mutex<BTreeMap<String, Wrong>>);
+pub(super) struct Failures(Mutex<BTreeMap<String, Trouble>>);
 
 impl Failures {
     /// Notes how the last attempt has ended.
     pub(super) fn note(&self, id: &str, status: Option<&Status>) {
         let wrong = match status.map(|status| (status.code(), status.message())) {
             None => None,
-            Some((Code::NotFound, message)) => Some(Wrong::inaccessible("VolumeMissing", message)),
+            Some((Code::NotFound, message)) => Some(Trouble::inaccessible("VolumeMissing", message)),
             Some((Code::Unavailable | Code::DeadlineExceeded, message)) => {
-                Some(Wrong::inaccessible("Disconnected", message))
+                Some(Trouble::inaccessible("Disconnected", message))
             }
             // The fault of the request, not of the volume.
             Some((Code::InvalidArgument | Code::AlreadyExists, _)) => return,
-            Some((_, message)) => Some(Wrong::inaccessible("MountFailed", message)),
+            Some((_, message)) => Some(Trouble::inaccessible("MountFailed", message)),
         };
         let mut failures = self.lock();
         match wrong {
@@ -182,11 +102,11 @@ impl Failures {
         }
     }
 
-    fn of(&self, id: &str) -> Option<Wrong> {
+    fn of(&self, id: &str) -> Option<Trouble> {
         self.lock().get(id).cloned()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Wrong>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Trouble>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -203,15 +123,14 @@ impl<M: Mounts> Node<M> {
             Ok(path) => match self.usage(&path, deadline).await {
                 Ok(usage) => of_usage(&usage),
                 Err(status) if status.code() == Code::NotFound => {
-                    vec![Wrong::inaccessible("NotMounted", status.message())]
+                    vec![Trouble::inaccessible("NotMounted", status.message())]
                 }
-                Err(status) => vec![Wrong::inaccessible("Disconnected", status.message())],
+                Err(status) => vec![Trouble::inaccessible("Disconnected", status.message())],
             },
             // It could not be brought there.
             Err(status) => vec![self.0.failures.of(&id).ok_or(status)?],
         };
-        let health_statuses = wrong.into_iter().map(Wrong::shown).collect();
-        Ok(VolumeHealth { volume_id: id, health_statuses })
+        Ok(VolumeHealth { volume_id: id, health_statuses: entries(&wrong) })
     }
 
     /// The path at which to look.

@@ -147,10 +147,26 @@ impl<M: Mounts> Node<M> {
             options: [&volume.options].into_iter().chain(&capability.flags).cloned().collect(),
             timeout_seconds: deadline.left().as_secs().clamp(1, LONGEST_MOUNT) as u32,
         };
-        let (progress, _) = mpsc::unbounded_channel();
-        let mounted = self.0.mounts.mount(request, progress).await.map(drop).map_err(Status::from);
+        let mounted = match self.request(request.clone()).await {
+            // Not the mount host's, which would have seen to it: of an earlier one, and in the way of nobody.
+            Err(error)
+                if error.reason() == Reason::TargetInUse
+                    && !self.has(target).await?
+                    && directory::clear_dead(target, deadline).await? =>
+            {
+                self.request(request).await
+            }
+            outcome => outcome,
+        };
+        let mounted = mounted.map_err(Status::from);
         self.0.failures.note(&volume.id, mounted.as_ref().err());
         mounted
+    }
+
+    async fn request(&self, request: MountRequest) -> Result<(), mount::Error> {
+        // Its words are for people who wait.
+        let (progress, _) = mpsc::unbounded_channel();
+        self.0.mounts.mount(request, progress).await.map(drop)
     }
 
     /// Has the mount host let go of a target, whoever uses it. One that it does not have is no error; where the target is

@@ -7,13 +7,13 @@ use tonic::Status;
 
 use crate::{
     csi::{
+        capability::Use,
         generated::{
             VolumeCapability,
-            volume_capability::{AccessType, access_mode::Mode},
+            volume_capability::{AccessType, MountVolume, access_mode::Mode},
         },
         status::invalid,
     },
-    mount::options::MountOptions,
     storage::handle::Handle,
 };
 
@@ -71,23 +71,17 @@ pub(super) struct Capability {
 impl Capability {
     /// What `volume_capability` says: a mount, in a mode that is known, with options that are possible.
     pub(super) fn read(capability: Option<VolumeCapability>) -> Result<Self, Status> {
-        let Some(VolumeCapability { access_mode, access_type }) = capability else {
-            return Err(invalid("volume_capability is missing"));
+        let capability = capability.ok_or_else(|| invalid("volume_capability is missing"))?;
+        let options = Use::of(&capability)?.options()?;
+        let mode = capability.access_mode.map(|it| it.mode()).unwrap_or_default();
+        let Some(AccessType::Mount(MountVolume { mount_flags: mut flags, volume_mount_group, .. })) =
+            capability.access_type
+        else {
+            return Err(invalid("volume_capability: access_type is missing"));
         };
-        let mode = access_mode.map(|it| it.mode()).filter(|mode| *mode != Mode::Unknown);
-        let mode = mode.ok_or_else(|| invalid("volume_capability: access_mode is missing or unknown"))?;
-        let mount = match access_type {
-            Some(AccessType::Mount(mount)) => mount,
-            Some(AccessType::Block(_)) => {
-                return Err(invalid("volume_capability: volumes are directories; use Filesystem, not Block"));
-            }
-            None => return Err(invalid("volume_capability: access_type is missing")),
-        };
-        let mut flags = mount.mount_flags;
-        let options = MountOptions::parse(&flags)?;
         flags.sort_unstable();
         flags.dedup();
-        let group = match mount.volume_mount_group.as_str() {
+        let group = match volume_mount_group.as_str() {
             "" => None,
             number => Some(number.parse().map_err(|_| {
                 invalid(format_args!("volume_mount_group {number:.20?} is not the number of a group"))

@@ -7,7 +7,8 @@ use tonic::{Code, Status};
 use super::{Node, directory, health};
 use crate::{
     csi::{
-        generated::{NodeGetVolumeStatsResponse, VolumeCondition, VolumeUsage, volume_usage::Unit},
+        generated::{NodeGetVolumeStatsResponse, VolumeUsage, volume_usage::Unit},
+        health::condition,
         server::Deadline,
         status::failed,
     },
@@ -35,10 +36,7 @@ impl<M: Mounts> Node<M> {
         let amounts = [(usage.bytes, Unit::Bytes), (usage.inodes, Unit::Inodes)];
         Ok(NodeGetVolumeStatsResponse {
             usage: amounts.into_iter().filter_map(|(amount, unit)| Some(shown(&amount?, unit))).collect(),
-            volume_condition: Some(VolumeCondition {
-                abnormal: !wrong.is_empty(),
-                message: health::sentence(&wrong),
-            }),
+            volume_condition: Some(condition(&wrong)),
         })
     }
 

@@ -163,7 +163,7 @@ impl Volume {
 }
 
 /// What a server tells of a volume, where it tells remote hosts anything.
-pub(super) async fn ask(server: &ServerAddress, cluster: &Cluster, volume: &str) -> Option<VolumeInfo> {
+pub(crate) async fn ask(server: &ServerAddress, cluster: &Cluster, volume: &str) -> Option<VolumeInfo> {
     let ask = async {
         let client = Client::connect(server, &cluster.options().connect).await.ok()?;
         let request = cli::volume_request(volume);

@@ -4,14 +4,27 @@
 //! nothing is lost meanwhile. On creation the record comes before the directory, on deletion it goes after it, and what is
 //! under way stands in the record.
 
+mod claim;
+mod create;
+mod index;
+mod records;
+mod relocate;
+mod remove;
 mod size;
+#[cfg(test)]
+mod tests;
+mod trash;
+mod tree;
 
 use std::path::{Path, PathBuf};
 
 use super::{
     Error, Reason,
+    layout::Place,
     record::{QuotaPolicy, Reclaim, State},
 };
+use index::Index;
+use tree::Directory;
 
 pub use size::{Capacity, DEFAULT_SIZE, Range};
 
@@ -54,10 +67,14 @@ pub struct Pv {
 /// The PVs of one pool.
 ///
 /// All calls block, and hang where the volume does: run them on a thread that can be left behind. They may run side by
-/// side. The root is opened anew by each call, so that a pool outlives the process that serves its mount.
+/// side, also for one PV, but who wants its own outcome keeps to one call a PV at a time. The root is opened anew by each
+/// call, so that a pool outlives the process that serves its mount.
 #[derive(Debug)]
 pub struct Pool {
     root: PathBuf,
+    /// Whether the root was a mount point when the pool was opened.
+    mounted: bool,
+    index: Index,
 }
 
 impl Pool {
@@ -69,49 +86,22 @@ impl Pool {
     /// # Errors
     /// What stands in the way of looking at `root`.
     pub fn open(root: &Path) -> Result<Self, Error> {
-        Ok(Self { root: root.to_owned() })
+        let (_, mounted) = Directory::root(root)?;
+        Ok(Self { root: root.to_owned(), mounted, index: Index::default() })
     }
 
-    /// Creates a PV, or returns the one that is there and is the same.
-    ///
-    /// `range` says which size one that is there may have; `overcommit` how much of the volume may be promised.
+    /// The PV of this component, in use or retained; none where there is none, or it is being deleted, or put aside.
     ///
     /// # Errors
-    /// `Invalid` for the name, the mode or the ratio; `OutOfRange` for a size outside of `range`; `Exists` where there is one
-    /// of another size, policy or state; `Exhausted` where there is no room; `Precondition` where the volume is claimed as a
-    /// whole, or a directory has the name and no record.
-    pub fn create(&self, new: &NewPv, range: &Range, overcommit: f64) -> Result<Pv, Error> {
-        let _ = (new, range, overcommit);
-        Err(self.not_yet())
-    }
-
-    /// The PV of this component, in use or retained; none where there is none, or it is being deleted, or archived.
-    ///
-    /// # Errors
-    /// `Invalid` for what is no component; `Precondition` where its record cannot be read or its directory is not there.
+    /// `Invalid` for what is no component; `Precondition` where its record cannot be read or its directory is gone.
     pub fn get(&self, component: &str) -> Result<Option<Pv>, Error> {
-        let _ = component;
-        Err(self.not_yet())
-    }
-
-    /// Grows a PV to what `range` asks for; one that is as large already stays as it is.
-    ///
-    /// # Errors
-    /// `NotFound`; `OutOfRange` where the limit is below its size; `Exhausted` where there is no room.
-    pub fn expand(&self, component: &str, range: &Range, overcommit: f64) -> Result<Pv, Error> {
-        let _ = (component, range, overcommit);
-        Err(self.not_yet())
-    }
-
-    /// Deletes a PV by the policy of its record, or by `default` where that has none. A missing one is no error.
-    ///
-    /// What is deleted lies in the trash until [`Pool::empty_trash`].
-    ///
-    /// # Errors
-    /// `Precondition` where its record cannot be read, or there is a directory without a record: nothing is deleted then.
-    pub fn delete(&self, component: &str, default: Reclaim) -> Result<(), Error> {
-        let _ = (component, default);
-        Err(self.not_yet())
+        let place = Place::of(component)?;
+        let root = self.root()?;
+        let Some(found) = records::read(&root, &place)?.filter(|found| found.is_usable(&place)) else {
+            return Ok(None);
+        };
+        create::present(&root, &place)?;
+        Ok(Some(found.pv(&place)))
     }
 
     /// All PVs in all states, sorted by component. A record that cannot be read is left out, with a warning in the log.
@@ -119,35 +109,14 @@ impl Pool {
     /// # Errors
     /// What stands in the way of reading the directories.
     pub fn list(&self) -> Result<Vec<Pv>, Error> {
-        Err(self.not_yet())
-    }
-
-    /// Puts an archived or retained PV back into use, as `name`.
-    ///
-    /// # Errors
-    /// `NotFound`; `Exists` where there is another of this name; `Precondition` where its directory is gone.
-    pub fn restore(&self, archived: &str, name: &str) -> Result<Pv, Error> {
-        let _ = (archived, name);
-        Err(self.not_yet())
-    }
-
-    /// Moves an archived or retained PV into the trash, for ever.
-    ///
-    /// # Errors
-    /// `NotFound`; `Precondition` where it is in use.
-    pub fn purge(&self, archived_or_retained: &str) -> Result<(), Error> {
-        let _ = archived_or_retained;
-        Err(self.not_yet())
-    }
-
-    /// Removes what lies in the trash, and says how many entries, directories and files, it removed; frees the claim of a
-    /// whole volume that was deleted. `go_on` is asked before each entry.
-    ///
-    /// # Errors
-    /// What could not be removed, told after all else was.
-    pub fn empty_trash(&self, go_on: &mut dyn FnMut() -> bool) -> Result<u64, Error> {
-        let _ = go_on();
-        Err(self.not_yet())
+        let root = self.root()?;
+        if let Some(record) = claim::read(&root)? {
+            return Ok(vec![claim::pv(&record)]);
+        }
+        let found = records::all(&root, false)?;
+        let mut pvs = found.iter().map(|(place, found)| found.pv(place)).collect::<Vec<_>>();
+        pvs.sort_by(|a, b| (&a.component, &a.path).cmp(&(&b.component, &b.path)));
+        Ok(pvs)
     }
 
     /// What the volume holds. The records are read once, at the first call, and counted from then on; see [`Pool::refresh`].
@@ -155,7 +124,7 @@ impl Pool {
     /// # Errors
     /// What stands in the way of reading them.
     pub fn capacity(&self) -> Result<Capacity, Error> {
-        Err(self.not_yet())
+        self.capacity_of(&self.root()?)
     }
 
     /// Reads all records again, for what others have changed, and sweeps what killed processes have left beside them.
@@ -163,42 +132,31 @@ impl Pool {
     /// # Errors
     /// What stands in the way of reading them.
     pub fn refresh(&self) -> Result<(), Error> {
-        Err(self.not_yet())
+        let root = self.root()?;
+        if claim::read(&root)?.is_some() {
+            return Ok(());
+        }
+        self.index.refresh(|| Ok(records::promised(records::all(&root, true)?)))
     }
 
-    /// Claims the whole volume as one PV, or returns the claim that is there and is the same. Its size is not checked.
-    ///
-    /// # Errors
-    /// `Exists` where another PV of this name claims it with another size or policy; `Precondition` where another PV claims
-    /// it, or it holds PVs, or holds data that the policy `delete` would delete later; `Unavailable` while it is emptied of
-    /// a deleted PV.
-    pub fn claim(&self, new: &NewPv) -> Result<Pv, Error> {
-        let _ = new;
-        Err(self.not_yet())
+    fn capacity_of(&self, root: &Directory) -> Result<Capacity, Error> {
+        let usage = root.usage()?;
+        let (total, free) =
+            (usage.f_blocks.saturating_mul(usage.f_frsize), usage.f_bavail.saturating_mul(usage.f_frsize));
+        let promised = match claim::read(root)? {
+            Some(_) => total,
+            None => self.index.promised(|| Ok(records::promised(records::all(root, false)?)))?,
+        };
+        Ok(Capacity { total, free, promised })
     }
 
-    /// The PV that the whole volume is, in use, retained or archived; none where it is not claimed or is being deleted.
-    ///
-    /// # Errors
-    /// `Precondition` where the claim cannot be read.
-    pub fn claimed(&self) -> Result<Option<Pv>, Error> {
-        Err(self.not_yet())
-    }
-
-    /// Deletes the PV that the whole volume is, by the policy of its claim. None is no error.
-    ///
-    /// By `delete`, all contents go into the trash, and the claim is freed when [`Pool::empty_trash`] has emptied it.
-    ///
-    /// # Errors
-    /// What could not be moved.
-    pub fn release(&self) -> Result<(), Error> {
-        Err(self.not_yet())
-    }
-
-    fn not_yet(&self) -> Error {
-        Error::new(
-            Reason::Other,
-            format_args!("{}: the pool does nothing in this build", self.root.display()),
-        )
+    /// The root of the volume, now.
+    fn root(&self) -> Result<Directory, Error> {
+        let (root, mounted) = Directory::root(&self.root)?;
+        if self.mounted && !mounted {
+            let message = format!("no volume is mounted at {root} any more; see kadalu mounts");
+            return Err(Error::new(Reason::Unavailable, message));
+        }
+        Ok(root)
     }
 }

@@ -168,6 +168,7 @@ impl Behind {
         }
         let fake = Fake::default();
         fake.notes().pool.state = "healthy".into();
+        fake.notes().volume.connected = "g1:24007".into();
         let node = start(directory.path(), fake.clone()).await;
         Self { directory, fake, node }
     }

@@ -79,7 +79,7 @@ async fn every_field_that_is_missing_is_named() {
         (Some(unknown), "access_mode"),
         (Some(capability(Mode::Unknown)), "access_mode"),
         (Some(without_type), "access_type"),
-        (Some(block), "not Block"),
+        (Some(block), "Filesystem"),
         (Some(strange("log-levle=DEBUG")), "do you mean \"log-level\"?"),
         (Some(strange("acl\0")), "control character"),
         (Some(group("users")), "volume_mount_group"),

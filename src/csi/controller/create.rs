@@ -1,0 +1,126 @@
+//! `CreateVolume`.
+
+use tonic::{Code, Status};
+use tracing::warn;
+
+use super::{Controller, bytes, range};
+use crate::{
+    csi::{
+        capability,
+        generated::{CreateVolumeRequest, CreateVolumeResponse, Volume},
+        status::{failed, invalid},
+    },
+    mount::control::Mounts,
+    storage::{
+        Error, Reason,
+        context::Context,
+        handle::Handle,
+        layout,
+        parameters::{Parameters, PvKind},
+        pool::{NewPv, Pool, Pv, Range},
+        record::QuotaPolicy,
+    },
+};
+
+impl<M: Mounts> Controller<M> {
+    pub(super) async fn create(&self, request: CreateVolumeRequest) -> Result<CreateVolumeResponse, Status> {
+        let component = layout::component(&request.name)?;
+        capability::check(&request.volume_capabilities)?;
+        if request.volume_content_source.is_some() {
+            return Err(invalid("volume_content_source: this driver makes no volumes out of others"));
+        }
+        if !request.mutable_parameters.is_empty() {
+            return Err(invalid("mutable_parameters: there are none in this driver"));
+        }
+        let range = range(request.capacity_range)?;
+        let size = range.size()?;
+        let pairs = request.parameters.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let parameters = Parameters::parse(pairs)?;
+        let asked = Asked { name: request.name, component, range, size, parameters };
+        // By its name until it has an id: kadalu's ids are names.
+        let guard = self.operations.begin(&asked.name)?;
+        let this = self.clone();
+        guard.whole(async move { this.make(asked).await }).await
+    }
+
+    async fn make(&self, asked: Asked) -> Result<CreateVolumeResponse, Status> {
+        let Asked { name, component, range, size, parameters } = asked;
+        let hosts = parameters.servers.clone();
+        let home = self.pools.home(parameters).await?;
+        home.suits()?;
+        let (kind, parameters) = (home.kind(), &home.parameters);
+        let quota = parameters.quota.unwrap_or(self.quota);
+        if quota == QuotaPolicy::Required && kind == PvKind::Subdirectory {
+            let sentence = "quota=required cannot be kept: nothing proves to this driver that the bricks enforce the \
+                            size of a PV; quota=best-effort makes PVs whose size is a promise";
+            return Err(failed(Code::FailedPrecondition, sentence));
+        }
+        if self.pools.learn(&home)? {
+            for warning in home.warnings() {
+                warn!(target: "kadalu", pool = %home.id, "a new pool: {warning}");
+            }
+        }
+        let handle = match kind {
+            PvKind::Subdirectory => Handle::Pv { pool: home.id.clone(), component },
+            PvKind::Whole => Handle::Whole(home.id.clone()),
+        };
+        let volume_id = handle.to_string();
+        let _own = self.operations.begin(&volume_id)?;
+        let new = NewPv { name, size, reclaim: parameters.reclaim.unwrap_or_default(), quota, mode: None };
+        let overcommit = parameters.overcommit.unwrap_or(1.0);
+        let make = move |pool: &Pool| match kind {
+            PvKind::Subdirectory => pool.create(&new, &range, overcommit),
+            PvKind::Whole => claim(pool, new, &range),
+        };
+        let pv = self.pools.run(&home.id, make).await?;
+        let context = Context {
+            pool: Some(home.id.clone()),
+            // As the class has them, so that the same call has the same answer when more are known.
+            servers: if hosts.is_empty() { parameters.servers.clone() } else { hosts },
+            volume: parameters.volume.clone().unwrap_or_default(),
+            path: pv.path,
+            options: parameters.options.clone(),
+        };
+        let volume_context = context.write();
+        let volume =
+            Volume { volume_id, capacity_bytes: bytes(pv.size), volume_context, ..Default::default() };
+        Ok(CreateVolumeResponse { volume: Some(volume) })
+    }
+}
+
+/// What a request asks for, checked as far as it can be without a pool.
+struct Asked {
+    name: String,
+    component: String,
+    range: Range,
+    size: u64,
+    parameters: Parameters,
+}
+
+/// Claims a volume as one PV: its size is that of the volume, as it was when it was claimed.
+fn claim(pool: &Pool, mut new: NewPv, range: &Range) -> Result<Pv, Error> {
+    let refuse = |reason, sentence: String| Err(Error::new(reason, sentence));
+    new.size = match pool.claimed()? {
+        Some(pv) if pv.name != new.name => {
+            let sentence = format!("the volume is one PV, {}: no other can be made of it", pv.name);
+            return refuse(Reason::Exhausted, sentence);
+        }
+        Some(pv) if !range.holds(pv.size) => {
+            let sentence =
+                format!("the volume is this PV already, of {} bytes: {range} are asked for", pv.size);
+            return refuse(Reason::Exists, sentence);
+        }
+        Some(pv) => pv.size,
+        None => {
+            let total = pool.capacity()?.total;
+            if !range.holds(total) {
+                let sentence = format!(
+                    "the volume, which would be this PV as a whole, has {total} bytes: {range} are asked for"
+                );
+                return refuse(Reason::OutOfRange, sentence);
+            }
+            total
+        }
+    };
+    pool.claim(&new)
+}

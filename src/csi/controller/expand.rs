@@ -1,0 +1,77 @@
+//! `ControllerExpandVolume`.
+
+use tonic::{Code, Status};
+
+use super::{Controller, bytes, find::absent, range};
+use crate::{
+    csi::{
+        capability::Use,
+        generated::{ControllerExpandVolumeRequest, ControllerExpandVolumeResponse},
+        server::Deadline,
+        status::{failed, invalid},
+    },
+    mount::control::Mounts,
+    storage::{
+        handle::{Handle, PoolId},
+        pool::{Pool, Range},
+    },
+};
+
+impl<M: Mounts> Controller<M> {
+    pub(super) async fn expand(
+        &self,
+        request: ControllerExpandVolumeRequest,
+        deadline: Deadline,
+    ) -> Result<ControllerExpandVolumeResponse, Status> {
+        let handle = Handle::parse(&request.volume_id)?;
+        if request.capacity_range.is_none() {
+            return Err(invalid("capacity_range is missing"));
+        }
+        let range = range(request.capacity_range)?;
+        range.size()?;
+        if let Some(capability) = &request.volume_capability {
+            Use::of(capability)?.options()?;
+        }
+        let guard = self.operations.begin(&handle.to_string())?;
+        let this = self.clone();
+        let size = guard.whole(async move { this.grow(handle, range, deadline).await }).await?;
+        // A directory has no file system of its own that a node would have to grow.
+        Ok(ControllerExpandVolumeResponse { capacity_bytes: bytes(size), node_expansion_required: false })
+    }
+
+    async fn grow(&self, handle: Handle, range: Range, deadline: Deadline) -> Result<u64, Status> {
+        match handle {
+            Handle::Pv { pool, component } => self.grow_directory(&pool, component, range).await,
+            Handle::Named(name) => {
+                let handle = Handle::Named(name.clone());
+                let found = self.search(&name, deadline).await.only(&name)?;
+                let (pool, _) = found.ok_or_else(|| absent(&handle))?;
+                let handle = Handle::Pv { pool: pool.clone(), component: name.clone() };
+                let _own = self.operations.begin(&handle.to_string())?;
+                self.grow_directory(&pool, name, range).await
+            }
+            Handle::Whole(ref pool) => {
+                let claim = self.pools.run(pool, Pool::claimed).await?.ok_or_else(|| absent(&handle))?;
+                if range.holds(claim.size) || claim.size >= range.required {
+                    return Ok(claim.size);
+                }
+                let sentence = format!(
+                    "the PV is a whole volume of {} bytes, and as large as that: have its admin add bricks",
+                    claim.size
+                );
+                Err(failed(Code::OutOfRange, sentence))
+            }
+            Handle::Static(source) => {
+                let sentence = format!("{source} was not made by this driver, which knows no size of it");
+                Err(failed(Code::FailedPrecondition, sentence))
+            }
+            Handle::Opaque(_) => Err(absent(&handle)),
+        }
+    }
+
+    async fn grow_directory(&self, pool: &PoolId, component: String, range: Range) -> Result<u64, Status> {
+        let overcommit = self.pools.parameters(pool).await?.overcommit.unwrap_or(1.0);
+        let grow = move |pool: &Pool| pool.expand(&component, &range, overcommit);
+        self.pools.run(pool, grow).await.map(|pv| pv.size)
+    }
+}

@@ -1,0 +1,155 @@
+//! Which PV a volume id means.
+
+use std::{path::Path, time::Duration};
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use tonic::{Code, Status};
+
+use super::Controller;
+use crate::{
+    csi::{server::Deadline, status::failed},
+    mount::{control::Mounts, source::Source},
+    storage::{
+        Error, Reason,
+        handle::{Handle, PoolId},
+        parameters::Parameters,
+        pool::{Pool, Pv},
+    },
+};
+
+/// For one pool, where all are asked: there must be time left to say what the others have answered.
+pub(super) fn for_each(deadline: Deadline) -> Duration {
+    EACH.min(deadline.left() * 3 / 4)
+}
+
+const EACH: Duration = Duration::from_secs(20);
+
+/// What a volume id means.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// A PV of this driver, or of kadalu.
+    Pv(PoolId, Pv),
+    /// A directory, or a volume, of somebody who has written the PV by hand.
+    Foreign(PoolId, Source),
+}
+
+/// What all pools know of a name.
+#[derive(Debug, Default)]
+pub(super) struct Search {
+    pub(super) found: Vec<(PoolId, Pv)>,
+    /// There is something of this name, and it cannot be used.
+    pub(super) broken: Vec<(PoolId, Error)>,
+    /// Pools that have not answered, and why.
+    silent: Vec<String>,
+}
+
+impl<M: Mounts> Controller<M> {
+    /// Finds what a volume id means.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` where there is no such PV; what stands in the way of knowing it.
+    pub(super) async fn find(&self, handle: &Handle, deadline: Deadline) -> Result<Found, Status> {
+        match handle {
+            Handle::Pv { pool, component } => {
+                let of_thread = component.clone();
+                let pv = self.pools.run(pool, move |pool| pool.get(&of_thread)).await?;
+                pv.map(|pv| Found::Pv(pool.clone(), pv)).ok_or_else(|| absent(handle))
+            }
+            Handle::Whole(pool) => {
+                let pv = self.pools.run(pool, Pool::claimed).await?;
+                pv.map(|pv| Found::Pv(pool.clone(), pv)).ok_or_else(|| absent(handle))
+            }
+            Handle::Named(name) => {
+                let search = self.search(name, deadline).await;
+                let (pool, pv) = search.only(name)?.ok_or_else(|| absent(handle))?;
+                Ok(Found::Pv(pool, pv))
+            }
+            Handle::Static(source) => self.find_foreign(source, handle).await,
+            Handle::Opaque(_) => Err(absent(handle)),
+        }
+    }
+
+    async fn find_foreign(&self, source: &Source, handle: &Handle) -> Result<Found, Status> {
+        let parameters = Parameters {
+            servers: source.servers.clone(),
+            volume: Some(source.volume.clone()),
+            ..Parameters::default()
+        };
+        let home = self.pools.home(parameters).await?;
+        self.pools.remember(&home);
+        let (root, path) = (self.pools.root(&home.id), source.subdirectory.clone());
+        let is_there = self.pools.run(&home.id, move |_| is_directory(&root, &path)).await?;
+        is_there.then(|| Found::Foreign(home.id, source.clone())).ok_or_else(|| absent(handle))
+    }
+
+    /// Asks all pools for a PV by its name, as kadalu's ids have it.
+    pub(super) async fn search(&self, name: &str, deadline: Deadline) -> Search {
+        let of_threads = name.to_owned();
+        let get = move |pool: &Pool| match pool.get(&of_threads) {
+            Err(error) if error.reason() == Reason::Precondition => Ok(Err(error)),
+            other => other.map(Ok),
+        };
+        let mut search = Search::default();
+        for answer in self.pools.each(for_each(deadline), get).await {
+            match answer.outcome {
+                Ok((pool, Ok(Some(pv)))) => search.found.push((pool, pv)),
+                Ok((_, Ok(None))) => {}
+                Ok((pool, Err(error))) => search.broken.push((pool, error)),
+                Err(status) => search.silent.push(format!("{}: {}", answer.name, status.message())),
+            }
+        }
+        search
+    }
+}
+
+impl Search {
+    /// The only PV of this name; none where all pools say so.
+    ///
+    /// # Errors
+    /// `FAILED_PRECONDITION` where there are several, or it cannot be used; `UNAVAILABLE` where a pool does not answer that
+    /// may have it.
+    pub(super) fn only(mut self, name: &str) -> Result<Option<(PoolId, Pv)>, Status> {
+        if self.found.len() + self.broken.len() > 1 {
+            let sentence =
+                format!("several pools have a PV {name}: use the id POOL/{name} of the one that is meant");
+            return Err(failed(Code::FailedPrecondition, sentence));
+        }
+        match (self.found.pop(), self.broken.pop()) {
+            (Some(found), _) => Ok(Some(found)),
+            (None, Some((_, error))) => Err(error.into()),
+            (None, None) => self.check_all_answered(name).map(|()| None),
+        }
+    }
+
+    /// # Errors
+    /// `UNAVAILABLE` where a pool does not answer that may have it.
+    pub(super) fn check_all_answered(&self, name: &str) -> Result<(), Status> {
+        if self.silent.is_empty() {
+            return Ok(());
+        }
+        let silent = self.silent.join("; ");
+        let sentence = format!("the pools that answer have no PV {name}, and others do not answer: {silent}");
+        Err(failed(Code::Unavailable, sentence))
+    }
+}
+
+/// There is no such PV.
+pub(super) fn absent(handle: &Handle) -> Status {
+    failed(Code::NotFound, format_args!("there is no volume {handle}"))
+}
+
+/// Whether a directory is there, without following links that were planted in the volume.
+fn is_directory(root: &Path, path: &str) -> Result<bool, Error> {
+    let failed = |errno| Error::errno(format_args!("cannot look for {path:?} in {}", root.display()), errno);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = openat(CWD, root, flags, Mode::empty()).map_err(failed)?;
+    let beneath = ResolveFlags::BENEATH
+        | ResolveFlags::NO_SYMLINKS
+        | ResolveFlags::NO_MAGICLINKS
+        | ResolveFlags::NO_XDEV;
+    let below = if path.is_empty() { "." } else { path };
+    match openat2(opened, below, flags, Mode::empty(), beneath) {
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(false),
+        other => other.map_err(failed).map(|_| true),
+    }
+}

@@ -1,0 +1,126 @@
+//! `ControllerGetVolume` and the health of volumes.
+
+use std::path::Path;
+
+use tonic::{Code, Status};
+
+use super::{
+    Controller,
+    find::Found,
+    list::{Listed, volume},
+};
+use crate::{
+    csi::{
+        generated::{
+            ControllerGetVolumeHealthResponse, ControllerGetVolumeResponse,
+            ControllerListVolumeHealthResponse, Volume, VolumeHealth,
+            controller_get_volume_response::VolumeStatus,
+        },
+        health::{Trouble, condition, entries, of_process, quota_not_enforced},
+        server::Deadline,
+    },
+    mount::{self, control::Mounts, generated::ListReply, options::MountOptions, source::Source},
+    storage::{
+        context::Context,
+        handle::{Handle, PoolId},
+        pool::Pv,
+        record::QuotaPolicy,
+    },
+};
+
+impl<M: Mounts> Controller<M> {
+    pub(super) async fn get_volume(
+        &self,
+        volume_id: &str,
+        deadline: Deadline,
+    ) -> Result<ControllerGetVolumeResponse, Status> {
+        let handle = Handle::parse(volume_id)?;
+        let found = self.find(&handle, deadline).await?;
+        let mounted = self.pools.mounts().list().await;
+        let (volume, troubles) = match found {
+            Found::Pv(pool, pv) => {
+                let parameters = self.pools.parameters(&pool).await?;
+                let troubles = self.troubles(&mounted, &pool, Some(&pv));
+                (volume(handle.to_string(), &pool, &parameters, &pv), troubles)
+            }
+            Found::Foreign(pool, source) => {
+                let Source { servers, volume, subdirectory } = source;
+                let options = MountOptions::default();
+                let context =
+                    Context { pool: Some(pool.clone()), servers, volume, path: subdirectory, options };
+                let (volume_id, volume_context) = (handle.to_string(), context.write());
+                let volume = Volume { volume_id, volume_context, ..Default::default() };
+                (volume, self.troubles(&mounted, &pool, None))
+            }
+        };
+        let status = VolumeStatus { volume_condition: Some(condition(&troubles)), ..Default::default() };
+        Ok(ControllerGetVolumeResponse { volume: Some(volume), status: Some(status) })
+    }
+
+    pub(super) async fn get_health(
+        &self,
+        volume_id: &str,
+        deadline: Deadline,
+    ) -> Result<ControllerGetVolumeHealthResponse, Status> {
+        let handle = Handle::parse(volume_id)?;
+        let found = self.find(&handle, deadline).await;
+        let mounted = self.pools.mounts().list().await;
+        let troubles = match found {
+            Ok(Found::Pv(pool, pv)) => self.troubles(&mounted, &pool, Some(&pv)),
+            Ok(Found::Foreign(pool, _)) => self.troubles(&mounted, &pool, None),
+            Err(status) => match status.code() {
+                Code::Unavailable | Code::DeadlineExceeded => {
+                    vec![Trouble::inaccessible("Disconnected", status.message())]
+                }
+                // Its record, or its directory.
+                Code::FailedPrecondition => vec![Trouble::inaccessible("Unusable", status.message())],
+                _ => return Err(status),
+            },
+        };
+        let health = VolumeHealth { volume_id: handle.to_string(), health_statuses: entries(&troubles) };
+        Ok(ControllerGetVolumeHealthResponse { volume_health: Some(health) })
+    }
+
+    pub(super) async fn list_health(
+        &self,
+        max_entries: i32,
+        starting_token: &str,
+        deadline: Deadline,
+    ) -> Result<ControllerListVolumeHealthResponse, Status> {
+        let mounted = self.pools.mounts().list().await;
+        let ill = |listed: Listed| {
+            let troubles = self.troubles(&mounted, &listed.pool, Some(&listed.pv));
+            let entry = VolumeHealth { volume_id: listed.volume_id(), health_statuses: entries(&troubles) };
+            (!troubles.is_empty()).then_some(entry)
+        };
+        let (entries, next_token) = self.page(max_entries, starting_token, deadline, ill).await?;
+        Ok(ControllerListVolumeHealthResponse { entries, next_token })
+    }
+
+    /// What is wrong with a PV, by the word of the mount host; `mounted` is what that has said.
+    pub(super) fn troubles(
+        &self,
+        mounted: &Result<ListReply, mount::Error>,
+        pool: &PoolId,
+        pv: Option<&Pv>,
+    ) -> Vec<Trouble> {
+        let root = self.pools.root(pool);
+        let mut troubles = match mounted {
+            Ok(list) => of_root(list, &root),
+            Err(error) => vec![Trouble::degraded("MountHostUnreachable", error.to_string())],
+        };
+        // A whole volume is as large as it is.
+        let directory = pv.filter(|pv| !pv.component.is_empty());
+        if directory.is_some_and(|pv| pv.quota.unwrap_or(self.quota) != QuotaPolicy::Off) {
+            troubles.push(quota_not_enforced());
+        }
+        troubles
+    }
+}
+
+fn of_root(list: &ListReply, root: &Path) -> Vec<Trouble> {
+    let of = |path: &str| Path::new(path) == root;
+    let pools = list.volumes.iter().flat_map(|volume| volume.pools.iter().map(move |pool| (volume, pool)));
+    let process = pools.into_iter().find(|(_, pool)| pool.targets.iter().any(|target| of(&target.path)));
+    process.map(|(volume, pool)| of_process(volume, pool)).unwrap_or_default()
+}

@@ -1,0 +1,166 @@
+//! `ListVolumes`, and the pages of every list.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use tonic::{Code, Status};
+use tracing::warn;
+
+use super::{Controller, bytes, find::for_each};
+use crate::{
+    csi::{
+        generated::{
+            ListVolumesRequest, ListVolumesResponse, Volume,
+            list_volumes_response::{Entry, VolumeStatus},
+        },
+        health::condition,
+        server::Deadline,
+        status::{failed, invalid},
+    },
+    mount::control::Mounts,
+    storage::{
+        context::Context,
+        handle::{Handle, PoolId},
+        layout::Place,
+        parameters::Parameters,
+        pool::{Pool, Pv},
+        record::State,
+    },
+};
+
+/// Where a page ends: the last volume on it. It means the same to every instance, and after every restart.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Token {
+    pool: PoolId,
+    /// Empty for a whole volume.
+    component: String,
+}
+
+/// A PV of the list.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub(super) pool: PoolId,
+    parameters: Arc<Parameters>,
+    pub(super) pv: Pv,
+}
+
+impl<M: Mounts> Controller<M> {
+    pub(super) async fn list(
+        &self,
+        request: &ListVolumesRequest,
+        deadline: Deadline,
+    ) -> Result<ListVolumesResponse, Status> {
+        let mounted = self.pools.mounts().list().await;
+        let entry = |listed: Listed| {
+            let troubles = self.troubles(&mounted, &listed.pool, Some(&listed.pv));
+            let status = VolumeStatus { volume_condition: Some(condition(&troubles)), ..Default::default() };
+            let volume = volume(listed.volume_id(), &listed.pool, &listed.parameters, &listed.pv);
+            Some(Entry { volume: Some(volume), status: Some(status) })
+        };
+        let ListVolumesRequest { max_entries, starting_token } = request;
+        let (entries, next_token) = self.page(*max_entries, starting_token, deadline, entry).await?;
+        Ok(ListVolumesResponse { entries, next_token })
+    }
+
+    /// A page of what `entry` makes of the PVs in use, those that it passes over left out, and the token of the next one.
+    ///
+    /// A pool that does not answer is left out, with a line in the log.
+    pub(super) async fn page<E>(
+        &self,
+        max_entries: i32,
+        starting_token: &str,
+        deadline: Deadline,
+        entry: impl Fn(Listed) -> Option<E>,
+    ) -> Result<(Vec<E>, String), Status> {
+        let most = usize::try_from(max_entries).map_err(|_| invalid("max_entries is negative"))?;
+        let after = match starting_token {
+            "" => None,
+            token => Some(token.parse::<Token>().map_err(|()| {
+                failed(Code::Aborted, "starting_token is none of this driver's: begin again without one")
+            })?),
+        };
+        let mut all = self.all(deadline).await;
+        all.retain(|listed| after.as_ref().is_none_or(|after| listed.token() > *after));
+        all.sort_unstable_by_key(Listed::token);
+        let (mut entries, mut last) = (Vec::new(), None);
+        for listed in all {
+            let token = listed.token();
+            let Some(made) = entry(listed) else { continue };
+            if most > 0 && entries.len() == most {
+                return Ok((entries, last.map_or_else(String::new, |last: Token| last.to_string())));
+            }
+            entries.push(made);
+            last = Some(token);
+        }
+        Ok((entries, String::new()))
+    }
+
+    async fn all(&self, deadline: Deadline) -> Vec<Listed> {
+        let mut all = Vec::new();
+        for answer in self.pools.each(for_each(deadline), Pool::list).await {
+            match answer.outcome {
+                Ok((pool, pvs)) => {
+                    let in_use = pvs.into_iter().filter(|pv| pv.state == State::InUse);
+                    let listed =
+                        |pv| Listed { pool: pool.clone(), parameters: answer.parameters.clone(), pv };
+                    all.extend(in_use.map(listed));
+                }
+                Err(status) => {
+                    warn!(target: "kadalu", pool = answer.name, error = status.message(), "a pool is left out of the list");
+                }
+            }
+        }
+        all
+    }
+}
+
+impl Listed {
+    fn token(&self) -> Token {
+        Token { pool: self.pool.clone(), component: self.pv.component.clone() }
+    }
+
+    /// As it was given out: by kadalu, if the record is kadalu's.
+    pub(super) fn volume_id(&self) -> String {
+        let Self { pool, pv, .. } = self;
+        let of_kadalu = pv.created.is_none() && pv.reclaim.is_none();
+        if pv.component.is_empty() {
+            return Handle::Whole(pool.clone()).to_string();
+        }
+        match Handle::parse(&pv.component) {
+            Ok(handle @ Handle::Named(_)) if of_kadalu => handle.to_string(),
+            _ => Handle::Pv { pool: pool.clone(), component: pv.component.clone() }.to_string(),
+        }
+    }
+}
+
+impl FromStr for Token {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (pool, component) = text.split_once('/').unwrap_or((text, ""));
+        if !component.is_empty() && Place::of(component).is_err() {
+            return Err(());
+        }
+        Ok(Self { pool: pool.parse().map_err(drop)?, component: component.to_owned() })
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pool, component } = self;
+        let slash = if component.is_empty() { "" } else { "/" };
+        write!(f, "{pool}{slash}{component}")
+    }
+}
+
+/// A PV as CSI describes it.
+pub(super) fn volume(volume_id: String, pool: &PoolId, parameters: &Parameters, pv: &Pv) -> Volume {
+    let context = Context {
+        pool: Some(pool.clone()),
+        servers: parameters.servers.clone(),
+        volume: parameters.volume.clone().unwrap_or_default(),
+        path: pv.path.clone(),
+        options: parameters.options.clone(),
+    };
+    let volume_context = context.write();
+    Volume { volume_id, capacity_bytes: bytes(pv.size), volume_context, ..Default::default() }
+}

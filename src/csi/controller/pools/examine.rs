@@ -1,0 +1,86 @@
+//! Asks a cluster what its volume is.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tonic::Status;
+
+use crate::{
+    client::{self, Cluster, Kind, NoVolfile},
+    glusterd::cli::VolumeInfo,
+    mount,
+    storage::{Error, Reason, handle::PoolId, suitable::Examined},
+    transport::ServerAddress,
+    volfile::{Graph, Volfile},
+};
+
+/// For the volfile.
+const FETCH: Duration = Duration::from_secs(15);
+
+/// Servers that are asked for the volume's id.
+const ASKED: usize = 3;
+
+/// A volume, as its cluster describes it.
+#[derive(Debug)]
+pub(super) struct Examination {
+    /// The volume's id in its cluster.
+    pub(super) id: PoolId,
+    /// All servers that are known by now, those that were named first.
+    pub(super) servers: Vec<ServerAddress>,
+    /// Whether it can hold PVs.
+    pub(super) examined: Examined,
+    /// When it was asked.
+    pub(super) at: Instant,
+}
+
+/// Asks the cluster that these servers are of.
+pub(super) async fn examine(
+    options: &client::Options,
+    servers: &[ServerAddress],
+    volume: &str,
+) -> Result<Examination, Status> {
+    let options = client::Options { fetch: FETCH.min(options.fetch), ..options.clone() };
+    let cluster = Cluster::new(servers.iter().cloned(), options);
+    let fetched = cluster.fetch(volume).await.map_err(|error| no_volfile(&error))?;
+    let unreadable = |why: &dyn std::fmt::Display| {
+        let sentence = format!("{}: the volfile of {volume} cannot be read: {why}", fetched.server);
+        Error::new(Reason::Precondition, sentence)
+    };
+    // It borrows from the text, and is not sent between threads.
+    let look = |info: Option<&VolumeInfo>| {
+        let volfile = Volfile::parse(&fetched.text).map_err(|error| unreadable(&error))?;
+        let graph = Graph::new(&volfile).ok_or_else(|| unreadable(&"it is empty"))?;
+        Ok::<_, Error>((graph.kind().volume_id, Examined::new(&graph, info)))
+    };
+    let info = info(&cluster, &fetched.server, volume).await;
+    let (told, examined) = look(info.as_ref())?;
+    let id = info.and_then(|info| info.id).or(told).map(|id| id.to_ascii_lowercase());
+    let Some(id) = id else {
+        let sentence = format!(
+            "volume {volume}: none of its servers tells the volume's id, which its PVs are known by: let this host \
+             ask glusterd (port 24007, auth.allow), or raise the cluster's op-version to 90000"
+        );
+        return Err(Error::new(Reason::Precondition, sentence).into());
+    };
+    Ok(Examination { id: id.parse::<PoolId>()?, servers: cluster.servers(), examined, at: Instant::now() })
+}
+
+/// What a server tells of the volume, the one that gave the volfile first.
+async fn info(cluster: &Cluster, first: &ServerAddress, volume: &str) -> Option<VolumeInfo> {
+    let others = cluster.servers().into_iter().filter(|server| server != first);
+    for server in std::iter::once(first.clone()).chain(others).take(ASKED) {
+        if let Some(info) = mount::ask(&server, cluster, volume).await {
+            return Some(info);
+        }
+    }
+    None
+}
+
+fn no_volfile(error: &NoVolfile) -> Error {
+    let reason = match error.kind() {
+        Kind::Unreachable | Kind::Other => Reason::Unavailable,
+        // Until an admin has done something.
+        Kind::NoSuchVolume | Kind::Access | Kind::OpVersion => Reason::Precondition,
+    };
+    Error::new(reason, error)
+}
