@@ -6,6 +6,7 @@ mod fetch;
 mod mounts;
 mod output;
 mod programs;
+mod pvs;
 mod serve;
 mod support;
 mod watch;
