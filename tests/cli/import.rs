@@ -170,6 +170,7 @@ fn what_makes_no_sense() {
         (&["import", "--volumes", "f"], "--heketi"),
         (&["import", "--size", "1.5", "f"], "a size such as 100Gi"),
         (&["import", "--format", "toml", "f"], "yaml, json"),
+        (&["import", "--driver-name", "a/b", "f"], "is no name of a driver"),
     ] {
         let ran = run(arguments);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{arguments:?}: {}", ran.stderr);
