@@ -2,6 +2,7 @@
 
 use std::{fs, io::Write, path::PathBuf, process::Stdio};
 
+use glusterd_client::storage::{context::Context, handle::Handle};
 use serde_json::Value;
 
 use super::support::{Ran, finish, kadalu, run};
@@ -44,6 +45,19 @@ fn in_tree_volumes() {
     assert_eq!(json.len(), 3);
     assert_eq!(json[0]["metadata"]["labels"]["yes"], "no");
     assert_eq!(json[1]["spec"]["csi"]["readOnly"], true);
+    // As the driver understands them: two by their handles, the third by its attributes.
+    let of = |pv: &Value| {
+        let csi = &pv["spec"]["csi"];
+        let attributes = serde_json::from_value(csi["volumeAttributes"].clone()).unwrap_or_default();
+        match Handle::parse(csi["volumeHandle"].as_str().expect("a handle")).expect("one of ours") {
+            Handle::Static(source) => source.to_string(),
+            _ => Context::read(&attributes).expect("sound").expect("a volume").path,
+        }
+    };
+    let read: Vec<_> = json.iter().map(of).collect();
+    let servers = "10.0.0.1:24007,10.0.0.2:24007,10.0.0.3:24007";
+    let dynamic = format!("{servers}:/vol_0123456789abcdef0123456789abcdef");
+    assert_eq!(read, [&dynamic, "[2001:db8::1]:24007,10.0.0.2:24007:/media/films", "films"]);
 }
 
 #[test]
@@ -156,6 +170,7 @@ fn what_makes_no_sense() {
         (&["import", "--volumes", "f"], "--heketi"),
         (&["import", "--size", "1.5", "f"], "a size such as 100Gi"),
         (&["import", "--format", "toml", "f"], "yaml, json"),
+        (&["import", "--driver-name", "a/b", "f"], "is no name of a driver"),
     ] {
         let ran = run(arguments);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{arguments:?}: {}", ran.stderr);

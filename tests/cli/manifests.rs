@@ -2,6 +2,11 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+use glusterd_client::storage::{
+    handle::Handle,
+    known::Known,
+    parameters::{Parameters, PvKind},
+};
 use serde_json::Value;
 
 use super::support::finish;
@@ -115,4 +120,36 @@ fn the_mount_host_is_left_alone() {
     let state = list(&container["volumeMounts"]).iter().find(|mount| mount["name"] == "state");
     // By the dead mounts there, the next container knows what it has to mend: tests/e2e/live_container.rs.
     assert_eq!(state.expect("its state")["mountPropagation"], "Bidirectional");
+}
+
+/// The driver reads the examples as they are meant.
+#[test]
+fn examples_are_understood() {
+    let examples = objects("examples");
+    let of_kind = |kind: &'static str| examples.iter().filter(move |object| object["kind"] == kind);
+    let classes = of_kind("StorageClass").map(|class| {
+        assert_eq!(class["provisioner"], "kadalu");
+        let pairs = class["parameters"].as_object().expect("parameters");
+        let parameters = Parameters::parse(pairs.iter().map(|(key, value)| (key.as_str(), text(value))));
+        (text(&class["metadata"]["name"]).to_owned(), parameters.expect("they make sense").kind)
+    });
+    let classes: std::collections::BTreeMap<_, _> = classes.collect();
+    assert_eq!(classes["kadalu.external.whole"], Some(PvKind::Whole));
+    assert!(classes.contains_key("kadalu.external.ext-storage"));
+    for claim in of_kind("PersistentVolumeClaim") {
+        let class = text(&claim["spec"]["storageClassName"]);
+        assert!(class.is_empty() || classes.contains_key(class), "{class}");
+    }
+    for pv in of_kind("PersistentVolume") {
+        let handle = Handle::parse(text(&pv["spec"]["csi"]["volumeHandle"]));
+        assert!(matches!(handle, Ok(Handle::Static(_))), "{handle:?}");
+    }
+    let storages = tempfile::tempdir().expect("a directory");
+    for (name, file) in of_kind("ConfigMap").flat_map(|map| map["data"].as_object().expect("files")) {
+        fs::write(storages.path().join(name), text(file)).expect("written");
+    }
+    let known =
+        Known::open(&storages.path().join("state"), Some(storages.path())).expect("a state directory");
+    let known: Vec<_> = known.all().into_iter().map(|pool| (pool.name, pool.parameters.volume)).collect();
+    assert_eq!(known, [(Some("ext-storage".to_owned()), Some("volume_name".to_owned()))]);
 }

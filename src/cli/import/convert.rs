@@ -17,7 +17,7 @@ use super::{
 const MAX_NAME: usize = 253;
 
 /// Bytes of a volume handle that the driver accepts.
-pub(super) const MAX_HANDLE: usize = 1024;
+const MAX_HANDLE: usize = 1024;
 
 /// The group that may write in a volume, which the kubelet gives to its pods; heketi's provisioner set it.
 const GID: &str = "pv.beta.kubernetes.io/gid";

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use glusterd_client::{
-    mount::{options::MountOptions, source::Source},
-    transport::{ServerAddress, parse_servers},
+    storage::{context::Context, handle::Handle},
+    transport::ServerAddress,
 };
 
 use super::{
-    convert::{Converter, MAX_HANDLE, hosts},
+    convert::{Converter, hosts},
     kubernetes::Csi,
     report::shown,
 };
@@ -19,18 +19,15 @@ const PROVISIONER: &str = "storage.kubernetes.io/csiProvisionerIdentity";
 /// The same volume for our driver, which reads its handle and attributes as they are.
 pub(super) fn convert(converter: &mut Converter<'_>, mut csi: Csi) -> Result<Csi, String> {
     let attributes = &mut csi.volume_attributes;
-    check(attributes, &csi.volume_handle, converter.servers)?;
+    let handle = Handle::parse(&csi.volume_handle).map_err(|error| error.to_string())?;
+    check(attributes, &handle, converter.servers)?;
     attributes.remove(PROVISIONER);
     if let Some(servers) = converter.servers {
         attributes.remove("gserver");
         attributes.insert("gluster_hosts".to_owned(), hosts(servers));
     }
-    let handle = &csi.volume_handle;
-    if handle.is_empty() || handle.len() > MAX_HANDLE {
-        return Err(format!("its handle has {} bytes; 1 to {MAX_HANDLE} are possible", handle.len()));
-    }
-    if !converter.take(handle) {
-        return Err(format!("another PersistentVolume has the handle {} too", shown(handle)));
+    if !converter.take(&csi.volume_handle) {
+        return Err(format!("another PersistentVolume has the handle {} too", shown(&csi.volume_handle)));
     }
     Ok(Csi { driver: converter.driver.to_owned(), ..csi })
 }
@@ -38,7 +35,7 @@ pub(super) fn convert(converter: &mut Converter<'_>, mut csi: Csi) -> Result<Csi
 /// Whether it is a directory or the whole of a volume that the driver can find.
 fn check(
     attributes: &BTreeMap<String, String>,
-    handle: &str,
+    handle: &Handle,
     servers: Option<&[ServerAddress]>,
 ) -> Result<(), String> {
     let of = |key: &str| attributes.get(key).map(String::as_str);
@@ -51,19 +48,20 @@ fn check(
     if let Some(kind) = of("pvtype").filter(|kind| *kind != "subvol") {
         return Err(format!("it is a file that serves as a device, of type {}", shown(kind)));
     }
-    MountOptions::parse(of("options")).map_err(|error| error.to_string())?;
-    let Some(volume) = of("gluster_volname").or(of("gvolname")) else {
-        // A static one may have it all in its handle.
-        return Source::parse(handle).map(drop).map_err(|_| "its attributes name no volume".to_owned());
+    let context = Context::read(attributes).map_err(|error| error.to_string())?;
+    let Some(context) = context else {
+        // A static one has it all in its handle.
+        return match handle {
+            Handle::Static(_) => Ok(()),
+            _ => Err("its attributes name no volume".to_owned()),
+        };
     };
     let whole = of("single_pv_per_pool").is_some_and(|text| text.eq_ignore_ascii_case("true"));
-    if of("path").is_none() && of("volume_uuid").is_none() && of("gvolname").is_some() && !whole {
+    if context.path.is_empty() && of("gvolname").is_some() && !whole {
         return Err("its attributes name no directory".to_owned());
     }
-    let servers = match (servers, of("gluster_hosts").or(of("gserver"))) {
-        (Some(servers), _) => servers.to_vec(),
-        (None, Some(list)) => parse_servers(list).map_err(|error| error.to_string())?,
-        (None, None) => return Err("its attributes name no server: give --servers".to_owned()),
-    };
-    Source::new(servers, volume, of("path").unwrap_or_default()).map(drop).map_err(|error| error.to_string())
+    if context.servers.is_empty() && servers.is_none() {
+        return Err("its attributes name no server: give --servers".to_owned());
+    }
+    Ok(())
 }

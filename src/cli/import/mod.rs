@@ -11,7 +11,10 @@ mod report;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use glusterd_client::transport::{ServerAddress, parse_servers};
+use glusterd_client::{
+    csi::identity::DriverName,
+    transport::{ServerAddress, parse_servers},
+};
 use serde::Serialize;
 
 use convert::{Converter, Refused};
@@ -52,8 +55,8 @@ pub(crate) struct Import {
     #[arg(long, env = "KADALU_PREFIX", value_name = "PREFIX", default_value = "kadalu-")]
     prefix: String,
     /// The name of our driver
-    #[arg(long, env = "KADALU_DRIVER_NAME", value_name = "NAME", default_value = "kadalu")]
-    driver_name: String,
+    #[arg(long, env = "KADALU_DRIVER_NAME", value_name = "NAME", default_value_t)]
+    driver_name: DriverName,
     /// How they are printed
     #[arg(long, env = "KADALU_FORMAT", value_name = "FORMAT", default_value = "yaml")]
     format: Format,
@@ -119,7 +122,8 @@ impl Import {
         }
         let servers = self.servers.as_ref().map(|Servers(servers)| servers.as_slice());
         let Objects { volumes, endpoints } = objects;
-        let mut converter = Converter::new(&self.driver_name, &self.prefix, servers, &endpoints);
+        let driver = self.driver_name.to_string();
+        let mut converter = Converter::new(&driver, &self.prefix, servers, &endpoints);
         let mut made = Vec::new();
         for volume in volumes {
             let name = volume.metadata.name.clone();
