@@ -186,7 +186,7 @@ fn node(labs: &Labs) {
         let mut node = caller.node();
         let stage = NodeStageVolumeRequest {
             volume_id: volume.volume_id.clone(),
-            staging_target_path: caller.staging(&volume.volume_id),
+            staging_target_path: caller.make_staging(&volume.volume_id),
             volume_capability: Some(capability(Mode::SingleNodeWriter)),
             volume_context: volume.volume_context.clone(),
             ..Default::default()

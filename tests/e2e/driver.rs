@@ -43,7 +43,8 @@ impl<'lab> Driver<'lab> {
         let client = lab.client();
         let runtime = runtime();
         let (socket, dir) = (lab.shared().join(format!("{name}/csi.sock")), format!("/mnt/live/{name}"));
-        let caller = runtime.block_on(async { Caller::new(&socket, &dir) });
+        let seen = client.mnt().join("live").join(name);
+        let caller = runtime.block_on(async { Caller::new(&socket, &dir, &seen) });
         client.shell(&format!("mkdir -p {dir} /mnt/shared/{name}"));
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let mut this = Self { client, dir, flags, socket, running: None, runtime, caller };
@@ -107,8 +108,8 @@ impl<'lab> Driver<'lab> {
 
     /// Makes another one, which belongs to the runtime that it is called in.
     pub(crate) fn connector(&self) -> impl FnOnce() -> Caller + Send + 'static {
-        let (socket, dir) = (self.socket.clone(), self.dir.clone());
-        move || Caller::new(&socket, &dir)
+        let (socket, dir, seen) = (self.socket.clone(), self.dir.clone(), self.caller.seen.clone());
+        move || Caller::new(&socket, &dir, &seen)
     }
 
     /// Whether Probe says that it is ready.
@@ -192,14 +193,16 @@ pub(crate) fn runtime() -> Runtime {
 pub(crate) struct Caller {
     channel: Channel,
     dir: String,
+    /// The same, as this process sees it.
+    seen: PathBuf,
 }
 
 pub(crate) type Called<T> = Result<T, Status>;
 
 impl Caller {
-    fn new(socket: &Path, dir: &str) -> Self {
+    fn new(socket: &Path, dir: &str, seen: &Path) -> Self {
         let endpoint = Endpoint::from_shared(format!("unix://{}", socket.display())).expect("an endpoint");
-        Self { channel: endpoint.connect_lazy(), dir: dir.to_owned() }
+        Self { channel: endpoint.connect_lazy(), dir: dir.to_owned(), seen: seen.to_owned() }
     }
 
     pub(crate) fn identity(&self) -> IdentityClient<Channel> {
@@ -214,9 +217,19 @@ impl Caller {
         NodeClient::new(self.channel.clone())
     }
 
-    /// The staging path of a volume: one directory a volume, as kubelet makes it.
+    /// The staging path of a volume: one directory a volume.
     pub(crate) fn staging(&self, id: &str) -> String {
-        format!("{}/stage/{}/globalmount", self.dir, id.replace(['/', ':'], "-"))
+        format!("{}/{}", self.dir, Self::stage_dir(id))
+    }
+
+    fn stage_dir(id: &str) -> String {
+        format!("stage/{}/globalmount", id.replace(['/', ':'], "-"))
+    }
+
+    /// The same, made as kubelet makes it.
+    pub(crate) fn make_staging(&self, id: &str) -> String {
+        std::fs::create_dir_all(self.seen.join(Self::stage_dir(id))).expect("a staging path");
+        self.staging(id)
     }
 
     pub(crate) async fn create(&self, name: &str, bytes: i64, parameters: &[(&str, &str)]) -> Called<Volume> {
@@ -248,7 +261,7 @@ impl Caller {
     pub(crate) async fn stage(&self, volume: &Volume) -> Called<()> {
         let request = NodeStageVolumeRequest {
             volume_id: volume.volume_id.clone(),
-            staging_target_path: self.staging(&volume.volume_id),
+            staging_target_path: self.make_staging(&volume.volume_id),
             volume_capability: Some(capability(Mode::MultiNodeMultiWriter)),
             volume_context: volume.volume_context.clone(),
             ..Default::default()
