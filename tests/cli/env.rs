@@ -13,6 +13,7 @@ fn every_flag_has_a_variable() {
         &["mount"],
         &["umount"],
         &["mounts"],
+        &["csi"],
         &["pvs"],
         &["demo"],
         &["bench", "fetch"],
