@@ -52,7 +52,7 @@ impl<M: Mounts> Controller<M> {
             }
             Handle::Whole(ref pool) => {
                 let claim = self.pools.run(pool, Pool::claimed).await?.ok_or_else(|| absent(&handle))?;
-                if range.holds(claim.size) || claim.size >= range.required {
+                if range.holds(claim.size) {
                     return Ok(claim.size);
                 }
                 let sentence = format!(
