@@ -157,6 +157,8 @@ impl Known {
         let before = self.learned.files().into_iter().find(|pool| pool.id.as_ref() == Some(id));
         if let Some(before) = &before {
             all.add_servers(&before.parameters.servers);
+            // A class that says nothing of it does not take it from the PVs of another one.
+            all.overcommit = all.overcommit.or(before.parameters.overcommit);
         }
         let learned = Learned {
             uuid: id.to_string(),
@@ -453,7 +455,7 @@ mod tests {
         };
         let known = Known::open(state.path(), Some(storages.path())).unwrap();
         learn(&known, "g2");
-        learn(&known, "g9");
+        known.learn(&id(), &class(&[("servers", "g9:/vol")])).unwrap();
         let path = state.path().join(format!("pools/{ID}.json"));
         assert_eq!(
             std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions()) & 0o777,

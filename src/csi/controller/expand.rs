@@ -47,12 +47,12 @@ impl<M: Mounts> Controller<M> {
                 let found = self.search(&name, deadline).await.only(&name)?;
                 let (pool, _) = found.ok_or_else(|| absent(&handle))?;
                 let handle = Handle::Pv { pool: pool.clone(), component: name.clone() };
-                let _own = self.operations.begin(&handle.to_string())?;
+                let _own = self.operations.begin_also(&handle.to_string())?;
                 self.grow_directory(&pool, name, range).await
             }
             Handle::Whole(ref pool) => {
                 let claim = self.pools.run(pool, Pool::claimed).await?.ok_or_else(|| absent(&handle))?;
-                if range.holds(claim.size) || claim.size >= range.required {
+                if range.holds(claim.size) {
                     return Ok(claim.size);
                 }
                 let sentence = format!(
