@@ -11,7 +11,7 @@
 
 use std::fmt::{self, Write};
 
-use xxhash_rust::xxh64::xxh64;
+use twox_hash::XxHash64;
 
 use super::{Error, Reason};
 
@@ -71,7 +71,7 @@ pub fn component(name: &str) -> Result<String, Error> {
     if component.len() > MAX_MADE {
         component.truncate(component.floor_char_boundary(KEPT));
         // Writing to a string cannot fail.
-        let _ = write!(component, "-{:016x}", xxh64(name.as_bytes(), 0));
+        let _ = write!(component, "-{:016x}", XxHash64::oneshot(0, name.as_bytes()));
     }
     Ok(component)
 }
@@ -195,7 +195,7 @@ impl fmt::Display for Place {
 }
 
 fn hash(component: &str) -> String {
-    let hex = format!("{:016x}", xxh64(component.as_bytes(), 0));
+    let hex = format!("{:016x}", XxHash64::oneshot(0, component.as_bytes()));
     format!("{}/{}", &hex[..2], &hex[2..4])
 }
 
@@ -234,7 +234,7 @@ mod tests {
             assert_eq!(Place::of(name).unwrap().to_string(), format!("subvol/{path}/{name}"));
         }
         assert_eq!(hash(""), "ef/46");
-        assert_eq!(format!("{:016x}", xxh64(b"pvc-1", 0)), "d3d368531b48c1bb");
+        assert_eq!(format!("{:016x}", XxHash64::oneshot(0, b"pvc-1")), "d3d368531b48c1bb");
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The command line of `kadalu`, as scripts depend on it: exit codes, messages, outputs. Everything but a real glusterd.
 
+mod csi;
 mod env;
 mod failures;
 mod fetch;
 mod mounts;
 mod output;
 mod programs;
+mod pvs;
 mod serve;
 mod support;
 mod watch;
