@@ -8,6 +8,7 @@
 
 mod binds;
 mod containers;
+mod node;
 mod probes;
 mod room;
 mod volume;
@@ -30,7 +31,12 @@ fn main() -> ExitCode {
     if need.is_ok() && !arguments.list && env::var_os(INSIDE).is_none() {
         return enter();
     }
-    let tests = probes::TESTS.iter().chain(binds::TESTS).chain(containers::TESTS).chain(room::TESTS);
+    let tests = probes::TESTS
+        .iter()
+        .chain(binds::TESTS)
+        .chain(containers::TESTS)
+        .chain(node::TESTS)
+        .chain(room::TESTS);
     let trials = tests.map(|(name, test)| {
         let need = need.clone();
         Trial::ignorable_test(*name, move || match need {
