@@ -3,6 +3,7 @@ use std::{fmt, process::ExitCode};
 use glusterd_client::{
     client::{Kind, NoVolfile},
     mount::{self, Reason},
+    storage,
 };
 
 /// How a command ends: a contract with scripts.
@@ -96,6 +97,26 @@ impl From<Reason> for Exit {
 
 impl From<mount::Error> for Failure {
     fn from(error: mount::Error) -> Self {
+        Self::new(error.reason().into(), error)
+    }
+}
+
+impl From<storage::Reason> for Exit {
+    fn from(reason: storage::Reason) -> Self {
+        match reason {
+            storage::Reason::Invalid | storage::Reason::OutOfRange => Self::Usage,
+            storage::Reason::NotFound => Self::Target,
+            storage::Reason::Unavailable | storage::Reason::Timeout => Self::NotServing,
+            storage::Reason::Exists
+            | storage::Reason::Exhausted
+            | storage::Reason::Precondition
+            | storage::Reason::Other => Self::Other,
+        }
+    }
+}
+
+impl From<storage::Error> for Failure {
+    fn from(error: storage::Error) -> Self {
         Self::new(error.reason().into(), error)
     }
 }

@@ -1,6 +1,7 @@
 //! One file a subcommand. Data goes to standard output, words to standard error.
 
 mod bench;
+mod csi;
 mod demo;
 mod exit;
 mod generate;
@@ -10,6 +11,7 @@ mod mount_host;
 mod mountd;
 mod mounts;
 mod output;
+mod pvs;
 mod servers;
 mod umount;
 mod volfile_get;
@@ -69,6 +71,8 @@ enum Command {
     Mount(mount::Mount),
     Umount(umount::Umount),
     Mounts(mounts::Mounts),
+    Pvs(pvs::Pvs),
+    Csi(csi::Csi),
     /// What mountd has done in a process that may hang: one request on standard input
     #[command(hide = true)]
     MountHelper,
@@ -113,6 +117,8 @@ async fn execute(command: Command) -> Result<(), Failure> {
         Command::Mount(mount) => mount.run().await,
         Command::Umount(umount) => umount.run().await,
         Command::Mounts(mounts) => mounts.run().await,
+        Command::Pvs(pvs) => pvs.run().await,
+        Command::Csi(csi) => csi.run().await,
         // Has been run without a runtime.
         Command::MountHelper => Ok(()),
         Command::Demo(demo) => demo.run().await,

@@ -142,19 +142,19 @@ impl Mountd {
 }
 
 /// The signals that end it.
-struct Signals {
+pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Self, Failure> {
+    pub(super) fn new() -> Result<Self, Failure> {
         let listen = |kind| signal(kind).map_err(|error| Failure::other("cannot wait for signals", error));
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
     /// The name of the next one.
-    async fn next(&mut self) -> &'static str {
+    pub(super) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
@@ -163,7 +163,7 @@ impl Signals {
 }
 
 /// Makes a directory and those above it, where they are not there, for this user only.
-fn private_directory(path: &Path) -> Result<(), Failure> {
+pub(super) fn private_directory(path: &Path) -> Result<(), Failure> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|error| cannot(format_args!("make {}", path.display()), &error))
 }
@@ -198,7 +198,7 @@ fn status(list: &ListReply) -> String {
 }
 
 /// Tells systemd, where it started us; where it did not, nobody is to be told.
-fn notify(state: NotifyState<'_>) {
+pub(super) fn notify(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
         tracing::warn!(target: "kadalu", %error, "cannot notify systemd");
     }

@@ -23,3 +23,11 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     file::replace(path, bytes)
         .map_err(|error| Failure::other(format_args!("cannot write {}", path.display()), error))
 }
+
+/// On one line, without what a terminal would obey: names come from the network.
+pub(crate) fn shown(text: &str) -> String {
+    let shown = |char: char| {
+        if char.is_control() { char.escape_default().to_string() } else { char.to_string() }
+    };
+    text.chars().map(shown).collect()
+}

@@ -1,7 +1,10 @@
 //! How a volume is, in the words of CSI 1.13 and in those of 1.12.
 
 use super::generated::{VolumeCondition, VolumeHealthErrorType, volume_health::VolumeHealthEntry};
-use crate::mount::generated::{Pool, Volume};
+use crate::mount::{
+    control::cut,
+    generated::{Pool, Volume},
+};
 
 /// One thing that is wrong with a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +90,7 @@ pub(super) fn entries(troubles: &[Trouble]) -> Vec<VolumeHealthEntry> {
     let entry = |trouble: &Trouble| VolumeHealthEntry {
         status: trouble.kind.into(),
         reason: trouble.reason.to_owned(),
-        message: trouble.message.clone(),
+        message: cut(&trouble.message),
     };
     troubles.iter().map(entry).collect()
 }
@@ -96,7 +99,7 @@ pub(super) fn entries(troubles: &[Trouble]) -> Vec<VolumeHealthEntry> {
 pub(super) fn condition(troubles: &[Trouble]) -> VolumeCondition {
     let abnormal = troubles.iter().any(|trouble| trouble.reason != QUOTA);
     let words: Vec<_> = troubles.iter().map(|trouble| trouble.message.as_str()).collect();
-    let message = if words.is_empty() { "healthy".to_owned() } else { words.join("; ") };
+    let message = if words.is_empty() { "healthy".to_owned() } else { cut(&words.join("; ")) };
     VolumeCondition { abnormal, message }
 }
 

@@ -15,6 +15,7 @@ pub mod controller;
 pub mod generated;
 mod health;
 pub mod identity;
+pub mod node;
 pub mod operations;
 pub mod server;
 mod status;

@@ -30,6 +30,11 @@ impl Operations {
     /// `ABORTED` while another call has it, as CSI wants: the caller asks again later.
     pub fn begin(&self, id: &str) -> Result<Guard, Status> {
         server::about(id);
+        self.begin_also(id)
+    }
+
+    /// The same for another id of the volume that the call is about.
+    pub(super) fn begin_also(&self, id: &str) -> Result<Guard, Status> {
         if !self.volumes().insert(id.to_owned()) {
             let sentence = "another call is being carried out for this volume: ask again when it has ended";
             return Err(failed(Code::Aborted, sentence));

@@ -11,7 +11,7 @@
 
 use std::fmt::{self, Write};
 
-use xxhash_rust::xxh64::xxh64;
+use twox_hash::XxHash64;
 
 use super::{Error, Reason};
 
@@ -71,7 +71,7 @@ pub fn component(name: &str) -> Result<String, Error> {
     if component.len() > MAX_MADE {
         component.truncate(component.floor_char_boundary(KEPT));
         // Writing to a string cannot fail.
-        let _ = write!(component, "-{:016x}", xxh64(name.as_bytes(), 0));
+        let _ = write!(component, "-{:016x}", XxHash64::oneshot(0, name.as_bytes()));
     }
     Ok(component)
 }
@@ -108,6 +108,18 @@ impl Place {
     pub(super) fn found(component: &str, hash: &str) -> Result<Self, Error> {
         check(component)?;
         Ok(Self { component: component.to_owned(), hash: hash.to_owned() })
+    }
+
+    /// The place that a path says, such as `subvol/d3/d3/pvc-1`; none for what is no path.
+    pub(super) fn at(path: &str) -> Option<Result<Self, Error>> {
+        let (hash, component) = path.strip_prefix(DATA)?.strip_prefix('/')?.rsplit_once('/')?;
+        Some(Self::of(component).and_then(|of| match Self::found(component, hash)? {
+            place if place == of || place.first_component().is_some() => Ok(place),
+            _ => {
+                let message = format!("{component:?} is at {of}, or below the hash of its first name");
+                Err(Error::new(Reason::Invalid, message))
+            }
+        }))
     }
 
     /// The places where an archived PV of this component can be: below the hash of its first name, which ends before a
@@ -183,7 +195,7 @@ impl fmt::Display for Place {
 }
 
 fn hash(component: &str) -> String {
-    let hex = format!("{:016x}", xxh64(component.as_bytes(), 0));
+    let hex = format!("{:016x}", XxHash64::oneshot(0, component.as_bytes()));
     format!("{}/{}", &hex[..2], &hex[2..4])
 }
 
@@ -222,7 +234,7 @@ mod tests {
             assert_eq!(Place::of(name).unwrap().to_string(), format!("subvol/{path}/{name}"));
         }
         assert_eq!(hash(""), "ef/46");
-        assert_eq!(format!("{:016x}", xxh64(b"pvc-1", 0)), "d3d368531b48c1bb");
+        assert_eq!(format!("{:016x}", XxHash64::oneshot(0, b"pvc-1")), "d3d368531b48c1bb");
     }
 
     #[test]
@@ -266,6 +278,21 @@ mod tests {
         for component in ["", ".", "..", "a/b", "../a", ".a.json.x", "a\0b", "a\nb", &long] {
             let error = Place::of(component).unwrap_err();
             assert!(error.reason() == Reason::Invalid && error.to_string().len() < 400, "{error}");
+        }
+    }
+
+    #[test]
+    fn paths_are_places() {
+        for path in ["subvol/d3/d3/pvc-1", "subvol/d3/d3/archived-pvc-1.2"] {
+            assert_eq!(Place::at(path).unwrap().unwrap().to_string(), path);
+        }
+        for path in
+            ["subvol/d3/d4/pvc-1", "subvol/../../x", "subvol/d3/d3/..", "subvol//pvc-1", "subvol/d3/d3/"]
+        {
+            assert_eq!(Place::at(path).unwrap().unwrap_err().reason(), Reason::Invalid, "{path}");
+        }
+        for name in ["pvc-1", "", "subvol", "subvol/pvc-1", "subvolx/d3/d3/pvc-1"] {
+            assert!(Place::at(name).is_none(), "{name}");
         }
     }
 

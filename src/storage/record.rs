@@ -10,6 +10,9 @@ use super::{Error, Reason};
 /// The longest record that is read, in bytes.
 pub const MAX_RECORD: usize = 64 << 10;
 
+/// The most characters of what is said of a bad record.
+const MAX_WORDS: usize = 256;
+
 /// The largest size of a PV: CSI has no larger number.
 pub const MAX_SIZE: u64 = i64::MAX as u64;
 
@@ -83,7 +86,6 @@ impl fmt::Display for QuotaPolicy {
 pub enum State {
     /// It is in use, or may be.
     #[default]
-    #[serde(skip)]
     InUse,
     /// Its deletion has begun.
     Deleting,
@@ -152,9 +154,13 @@ fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
 }
 
 impl Record {
-    /// Reads a record; the error says where and why it is none.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(bytes)
+    /// Reads a record; the error is a line that says where and why it is none.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
+        // It repeats what it does not know, which can be anything.
+        let words = |error: serde_json::Error| {
+            error.to_string().chars().flat_map(|char| char.escape_debug()).take(MAX_WORDS).collect()
+        };
+        serde_json::from_slice(bytes).map_err(words)
     }
 
     /// As it is written.
@@ -208,7 +214,7 @@ mod tests {
             r#"{"size": 99999999999999999999999}"#,
             r#"{"size": 1, "size": 2}"#,
             r#"{"size": 1, "reclaim": "recycle"}"#,
-            r#"{"size": 1, "state": "in-use"}"#,
+            r#"{"size": 1, "state": "new"}"#,
             r#"{"size": 1, "path_prefix": 7}"#,
             "{\"size\": 1, \"name\": \"\u{fffd}\"} x",
         ] {
@@ -216,6 +222,9 @@ mod tests {
         }
         let deep = format!(r#"{{"size": 1, "x": {}"#, "[".repeat(60_000));
         assert!(Record::parse(deep.as_bytes()).is_err());
+        let loud = format!(r#"{{"size": 1, "state": "\u001b[2J\n{}"}}"#, "x".repeat(60_000));
+        let error = Record::parse(loud.as_bytes()).unwrap_err();
+        assert!(error.len() <= MAX_WORDS && !error.contains(char::is_control), "{error}");
     }
 
     #[test]

@@ -13,6 +13,8 @@ fn every_flag_has_a_variable() {
         &["mount"],
         &["umount"],
         &["mounts"],
+        &["csi"],
+        &["pvs"],
         &["import"],
         &["demo"],
         &["bench", "fetch"],

@@ -1,5 +1,6 @@
 //! The command line of `kadalu`, as scripts depend on it: exit codes, messages, outputs. Everything but a real glusterd.
 
+mod csi;
 mod env;
 mod failures;
 mod fetch;
@@ -8,6 +9,7 @@ mod manifests;
 mod mounts;
 mod output;
 mod programs;
+mod pvs;
 mod serve;
 mod support;
 mod watch;

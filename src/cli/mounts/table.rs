@@ -2,6 +2,8 @@
 
 use glusterd_client::mount::generated::{ListReply, Pool, Process, Target, Volume};
 
+use super::output::shown;
+
 const HEAD: [&str; 8] = ["TARGET", "VOLUME", "STATE", "PID", "MEMORY", "GENERATION", "GRAPHS", "SERVER"];
 
 /// A line of the table, or a remark on the lines above it.
@@ -112,14 +114,6 @@ fn of_volume(volume: &Volume) -> Vec<String> {
         remarks.extend(change.items.iter().map(|item| format!("  {}", shown(item))));
     }
     remarks
-}
-
-/// On one line, without what a terminal would obey: names come from the network.
-fn shown(text: &str) -> String {
-    let shown = |char: char| {
-        if char.is_control() { char.escape_default().to_string() } else { char.to_string() }
-    };
-    text.chars().map(shown).collect()
 }
 
 /// In the unit that people look at memory in.

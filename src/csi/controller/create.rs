@@ -65,7 +65,7 @@ impl<M: Mounts> Controller<M> {
             PvKind::Whole => Handle::Whole(home.id.clone()),
         };
         let volume_id = handle.to_string();
-        let _own = self.operations.begin(&volume_id)?;
+        let _own = self.operations.begin_also(&volume_id)?;
         let new = NewPv { name, size, reclaim: parameters.reclaim.unwrap_or_default(), quota, mode: None };
         let overcommit = parameters.overcommit.unwrap_or(1.0);
         let make = move |pool: &Pool| match kind {

@@ -59,7 +59,7 @@ impl<M: Mounts> Controller<M> {
         };
         if let Some(pool) = pool {
             let handle = Handle::Pv { pool: pool.clone(), component: name.clone() };
-            let _own = self.operations.begin(&handle.to_string())?;
+            let _own = self.operations.begin_also(&handle.to_string())?;
             return self.remove_directory(&pool, name).await;
         }
         search.check_all_answered(&name)?;

@@ -47,7 +47,7 @@ impl<M: Mounts> Controller<M> {
                 let found = self.search(&name, deadline).await.only(&name)?;
                 let (pool, _) = found.ok_or_else(|| absent(&handle))?;
                 let handle = Handle::Pv { pool: pool.clone(), component: name.clone() };
-                let _own = self.operations.begin(&handle.to_string())?;
+                let _own = self.operations.begin_also(&handle.to_string())?;
                 self.grow_directory(&pool, name, range).await
             }
             Handle::Whole(ref pool) => {

@@ -45,14 +45,23 @@ impl Client {
     /// Connects to the mount host that listens at `socket`; [`Reason::NoHost`] where none does.
     pub async fn connect(socket: &Path) -> Result<Self, Error> {
         let socket = Arc::<Path>::from(socket);
-        // The name is of no use on a unix socket, but HTTP wants one.
-        let channel = Endpoint::from_static("http://mountd")
-            .http2_keep_alive_interval(KEEPALIVE)
-            .keep_alive_timeout(KEEPALIVE)
+        let channel = endpoint()
             .connect_with_connector(Connector(socket.clone()))
             .await
             .map_err(|error| unreachable(&socket, &error))?;
-        Ok(Self { grpc: MountHostClient::new(channel).max_decoding_message_size(MAX_REPLY), socket })
+        Ok(Self::over(channel, socket))
+    }
+
+    /// The same, but connects when it is first used: until a mount host listens there, each call is
+    /// [`Reason::NoHost`].
+    pub fn lazy(socket: &Path) -> Self {
+        let socket = Arc::<Path>::from(socket);
+        let channel = endpoint().connect_with_connector_lazy(Connector(socket.clone()));
+        Self::over(channel, socket)
+    }
+
+    fn over(channel: Channel, socket: Arc<Path>) -> Self {
+        Self { grpc: MountHostClient::new(channel).max_decoding_message_size(MAX_REPLY), socket }
     }
 
     fn error(&self, status: Status) -> Error {
@@ -107,6 +116,11 @@ impl Mounts for Client {
             self.grpc.clone().accept_replaced(AcceptReplacedRequest { volume: volume.to_owned() }).await;
         reply.map(|reply| reply.into_inner().id).map_err(|status| self.error(status))
     }
+}
+
+/// The name is of no use on a unix socket, but HTTP wants one.
+fn endpoint() -> Endpoint {
+    Endpoint::from_static("http://mountd").http2_keep_alive_interval(KEEPALIVE).keep_alive_timeout(KEEPALIVE)
 }
 
 fn text(path: &Path) -> Result<String, Error> {

@@ -18,6 +18,8 @@ mod tree;
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use super::{
     Error, Reason,
     layout::Place,
@@ -26,7 +28,7 @@ use super::{
 use index::Index;
 use tree::Directory;
 
-pub use size::{Capacity, DEFAULT_SIZE, Range};
+pub use size::{Capacity, DEFAULT_SIZE, Gib, Range};
 
 /// What a PV is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +46,7 @@ pub struct NewPv {
 }
 
 /// A PV as its record has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Pv {
     /// Its name on disk, which a volume handle ends with; empty for a whole volume.
     pub component: String,

@@ -35,7 +35,7 @@ impl Pool {
         };
         match (found.state(&place), found.record.reclaim.unwrap_or(default)) {
             (State::Deleting, _) | (State::InUse, Reclaim::Delete) => self.discard(&root, &place, found),
-            (State::Archived, _) if found.leaves_for(&place).is_some() => self.archive(&root, &place, found),
+            _ if found.archive(&place).is_some() => self.archive(&root, &place, found),
             (State::InUse, Reclaim::Archive) => self.archive(&root, &place, found),
             (State::InUse, Reclaim::Retain) => {
                 found.record.state = State::Retained;
@@ -77,18 +77,34 @@ impl Pool {
     }
 }
 
-/// The archived or retained PV of this component, or another one of it.
-pub(super) fn put_aside(root: &Directory, component: &str) -> Result<(Place, Found), Error> {
-    let mut places = Place::of_archived(component)?;
-    places.push(Place::of(component)?);
-    for place in places {
-        if let Some(found) = records::read(root, &place)? {
-            return Ok((place, found));
-        }
-        // Where it was until a moment ago, maybe.
-        records::prune(root, &place);
+/// The PV that somebody names who wants to restore or purge it: by its component, or by its path.
+pub(super) fn put_aside(root: &Directory, name: &str) -> Result<(Place, Found), Error> {
+    let mut places = match Place::at(name) {
+        Some(place) => vec![place?],
+        None => Place::of_archived(name)?.into_iter().chain([Place::of(name)?]).collect(),
     }
-    Err(Error::new(Reason::NotFound, format_args!("{component:?} is no PV of this pool; see kadalu pvs")))
+    .into_iter();
+    let mut next = || -> Result<Option<(Place, Found)>, Error> {
+        for place in places.by_ref() {
+            if let Some(found) = records::read(root, &place)? {
+                return Ok(Some((place, found)));
+            }
+            // Where it was until a moment ago, maybe.
+            records::prune(root, &place);
+        }
+        Ok(None)
+    };
+    match (next()?, next()?) {
+        (Some(one), None) => Ok(one),
+        (Some((one, _)), Some((two, _))) => {
+            let message = format!("{name:?} is the name of {one} and of {two}: give the path of one");
+            Err(Error::new(Reason::Precondition, message))
+        }
+        (None, _) => {
+            let message = format!("{name:?} is no PV of this pool; see kadalu pvs");
+            Err(Error::new(Reason::NotFound, message))
+        }
+    }
 }
 
 /// A PV without a record is gone, if its directory is: what has none is never deleted.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::storage::{Error, Reason, record::MAX_SIZE};
 
 /// The size of a PV for which none is asked.
@@ -44,7 +46,7 @@ impl fmt::Display for Range {
 }
 
 /// What a pool holds, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Capacity {
     /// The size of the volume.
     pub total: u64,
@@ -76,7 +78,8 @@ impl Capacity {
 }
 
 /// Bytes in GiB, for people.
-pub(super) struct Gib(pub(super) u64);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gib(pub u64);
 
 impl fmt::Display for Gib {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

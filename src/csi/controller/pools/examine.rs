@@ -82,5 +82,6 @@ fn no_volfile(error: &NoVolfile) -> Error {
         // Until an admin has done something.
         Kind::NoSuchVolume | Kind::Access | Kind::OpVersion => Reason::Precondition,
     };
-    Error::new(reason, error)
+    // A server a line.
+    Error::new(reason, error.to_string().replace("\n  ", "; "))
 }

@@ -156,6 +156,22 @@ fn each_policy_does_what_it_says() {
 }
 
 #[test]
+fn two_of_one_name_are_told_apart_by_their_paths() {
+    let lab = Lab::new();
+    for name in ["pvc-1", "pvc-1", "pvc-1.2"] {
+        lab.create(name, Reclaim::Archive);
+        lab.pool().delete(name, Reclaim::Delete).unwrap();
+    }
+    let pvs = lab.pool().list().unwrap();
+    assert_eq!(pvs.iter().filter(|pv| pv.component == "archived-pvc-1.2").count(), 2);
+    assert_eq!(reason(lab.pool().purge("archived-pvc-1.2")), Reason::Precondition);
+    lab.pool().purge("subvol/d3/d3/archived-pvc-1.2").unwrap();
+    let pv = lab.pool().restore("archived-pvc-1.2", "pvc-1.2").unwrap();
+    assert_eq!(lab.read(&format!("{}/data", pv.path)), "pvc-1.2");
+    lab.audit(&lab.pool().list().unwrap());
+}
+
+#[test]
 fn what_has_no_record_is_not_touched() {
     let lab = Lab::new();
     lab.write("subvol/d3/d3/pvc-1/data", "somebody's");

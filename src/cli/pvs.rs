@@ -1,0 +1,283 @@
+//! `kadalu pvs`.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, ValueEnum, builder::FalseyValueParser};
+use glusterd_client::{
+    mount::{control::Mounts, generated::MountRequest, source::Source},
+    storage::pool::{Capacity, Gib, Pool, Pv},
+};
+use serde::Serialize;
+use serde_json::json;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+    task::spawn_blocking,
+};
+
+use super::{
+    Exit, Failure,
+    mount_host::{MountHost, absolute},
+    output::{print, shown},
+};
+
+/// Show the PVs of a pool, and bring back or purge those that were put aside
+///
+/// A pool is a volume, by its servers, or a directory where all of it is mounted.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Pvs {
+    #[arg(value_name = "DIRECTORY|SERVERS:/VOLUME", help = POOL)]
+    pool: String,
+    /// What is printed
+    #[arg(long, env = "KADALU_FORMAT", value_name = "FORMAT", default_value = "table")]
+    format: Format,
+    /// Put an archived or retained PV back into use; prints its path
+    #[arg(long, env = "KADALU_RESTORE", value_name = "PV", conflicts_with_all = ["purge", "empty_trash"])]
+    restore: Option<String>,
+    /// The name that it gets; without it, the one that it had
+    #[arg(long = "as", env = "KADALU_AS", value_name = "NAME", requires = "restore")]
+    name: Option<String>,
+    /// Move an archived or retained PV into the trash, for ever
+    #[arg(long, env = "KADALU_PURGE", value_name = "PV")]
+    purge: Option<String>,
+    /// Remove what lies in the trash now, and not when the driver gets to it; prints how many entries that were
+    #[arg(long, env = "KADALU_EMPTY_TRASH", value_parser = FalseyValueParser::new())]
+    empty_trash: bool,
+    #[command(flatten)]
+    host: MountHost,
+}
+
+/// No doc comment: its brackets would be links.
+const POOL: &str = "Where a volume is mounted as a whole, or host[:port], a comma list of them, [IPv6]:port, or \
+    unix:/path, then the volume: it is mounted through kadalu mountd while this runs";
+
+const EXAMPLES: &str = "Examples:\n  \
+    kadalu pvs g1,g2:/vol                                      a line a PV\n  \
+    kadalu pvs /mnt/vol --format json                          where it is mounted already; for a script\n  \
+    kadalu pvs g1:/vol --restore archived-pvc-1 --as pvc-1     then make a PersistentVolume of it\n  \
+    kadalu pvs g1:/vol --purge archived-pvc-1 --empty-trash    it is gone\n\n\
+    Two archived PVs of one name are told apart by their paths. Exit codes: see kadalu --help.";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Table,
+    /// An object
+    Json,
+}
+
+impl Pvs {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        match source(&self.pool)? {
+            Some(source) => self.mounted(source).await,
+            None => {
+                let root = absolute(Path::new(&self.pool))?;
+                self.on_a_thread(root).await
+            }
+        }
+    }
+
+    /// Works on a volume that is mounted for just that.
+    async fn mounted(self, source: Source) -> Result<(), Failure> {
+        let host = self.host.connect_soon().await?;
+        let target = tempfile::Builder::new().prefix("kadalu-pvs-").tempdir();
+        // Never to be removed with what is in it: that is the volume.
+        let target =
+            target.map_err(|error| Failure::other("cannot make a directory to mount at", error))?.keep();
+        let request = MountRequest {
+            servers: source.servers.iter().map(ToString::to_string).collect(),
+            volume: source.volume,
+            target: target.display().to_string(),
+            ..MountRequest::default()
+        };
+        let work = async {
+            host.mount(request, mpsc::unbounded_channel().0).await?;
+            self.on_a_thread(target.clone()).await
+        };
+        let outcome = tokio::select! {
+            outcome = work => outcome,
+            error = interrupted() => Err(error),
+        };
+        // Nothing of ours is open there, but for what was interrupted, which can be at any point.
+        let unmounted = host.unmount(&target, true).await;
+        let removed = fs::remove_dir(&target);
+        outcome?;
+        unmounted?;
+        removed.map_err(|error| Failure::other(format_args!("cannot remove {}", target.display()), error))
+    }
+
+    async fn on_a_thread(self, root: PathBuf) -> Result<(), Failure> {
+        let done = spawn_blocking(move || self.at(&root)).await;
+        done.map_err(|error| Failure::other("this is a defect of kadalu, please report it", error))?
+    }
+
+    fn at(&self, root: &Path) -> Result<(), Failure> {
+        let pool = Pool::open(root)?;
+        if let Some(archived) = &self.restore {
+            let pv = pool.restore(archived, &self.name_of(&pool, archived)?)?;
+            return self.print(&pv, &format!("{}\n", path(&pv)));
+        }
+        if let Some(name) = &self.purge {
+            pool.purge(name)?;
+        }
+        if self.empty_trash {
+            let removed = pool.empty_trash(&mut || true)?;
+            return self.print(&json!({ "removed": removed }), &format!("{removed}\n"));
+        }
+        if self.purge.is_some() {
+            return Ok(());
+        }
+        let (pvs, capacity) = (pool.list()?, pool.capacity()?);
+        if pvs.is_empty() && self.format == Format::Table {
+            // Words; a script that counts lines counts none.
+            let _ = writeln!(io::stderr(), "kadalu: {} holds no PVs", self.pool);
+            return Ok(());
+        }
+        self.print(&json!({ "pvs": pvs, "capacity": capacity }), &table(&pvs, capacity))
+    }
+
+    /// The name that a PV gets when it is restored.
+    fn name_of(&self, pool: &Pool, archived: &str) -> Result<String, Failure> {
+        if let Some(name) = &self.name {
+            return Ok(name.clone());
+        }
+        let mut named = pool.list()?.into_iter().filter(|pv| [name(pv), &pv.path].contains(&archived));
+        let missing = || {
+            Failure::new(Exit::Target, format_args!("{archived:?} is no PV of {}; see kadalu pvs", self.pool))
+        };
+        Ok(named.next().ok_or_else(missing)?.name)
+    }
+
+    fn print(&self, object: &impl Serialize, text: &str) -> Result<(), Failure> {
+        match self.format {
+            Format::Table => print(text.as_bytes()),
+            Format::Json => {
+                let json = serde_json::to_string_pretty(object)
+                    .map_err(|error| Failure::other("cannot write JSON", error))?;
+                print(format!("{json}\n").as_bytes())
+            }
+        }
+    }
+}
+
+/// What the pool's words say: a volume and its servers; none for a directory.
+fn source(pool: &str) -> Result<Option<Source>, Failure> {
+    if pool.starts_with(['/', '.']) || !pool.contains(":/") {
+        return Ok(None);
+    }
+    let source = Source::parse(pool)?;
+    if !source.subdirectory.is_empty() {
+        let message = format!("{source}: a pool is a whole volume; write SERVERS:/VOLUME");
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    Ok(Some(source))
+}
+
+/// Waits until somebody wants this to end.
+async fn interrupted() -> Failure {
+    let wait = async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        io::Result::Ok(())
+    };
+    match wait.await {
+        Ok(()) => Failure::new(Exit::Other, "interrupted: the same again ends what was begun"),
+        Err(error) => Failure::other("cannot wait for signals", error),
+    }
+}
+
+const HEAD: [&str; 6] = ["PV", "SIZE", "STATE", "RECLAIM", "CREATED", "PATH"];
+
+/// A line a PV, and one for all of them.
+fn table(pvs: &[Pv], capacity: Capacity) -> String {
+    let row = |pv: &Pv| {
+        [
+            shown(name(pv)),
+            Gib(pv.size).to_string(),
+            pv.state.to_string(),
+            pv.reclaim.map_or_else(|| "-".to_owned(), |reclaim| reclaim.to_string()),
+            pv.created.as_deref().map_or_else(|| "-".to_owned(), shown),
+            path(pv).to_owned(),
+        ]
+    };
+    let rows = [HEAD.map(str::to_owned)].into_iter().chain(pvs.iter().map(row)).collect::<Vec<_>>();
+    let widths = std::array::from_fn::<_, 6, _>(|column| {
+        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
+    });
+    let line = |row: &[String; 6]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    let Capacity { total, free, promised } = capacity;
+    let all = format!("  {} promised of {}, {} free\n", Gib(promised), Gib(total), Gib(free));
+    rows.iter().map(line).collect::<String>() + &all
+}
+
+/// What a PV is called here: its name on disk, which a whole volume has not.
+fn name(pv: &Pv) -> &str {
+    if pv.component.is_empty() { &pv.name } else { &pv.component }
+}
+
+fn path(pv: &Pv) -> &str {
+    if pv.path.is_empty() { "." } else { &pv.path }
+}
+
+#[cfg(test)]
+mod tests {
+    use glusterd_client::storage::record::{Reclaim, State};
+
+    use super::*;
+
+    #[test]
+    fn a_line_a_pv() {
+        let pv = Pv {
+            component: "archived-pvc-1".into(),
+            name: "pvc-1".into(),
+            path: "subvol/d3/d3/archived-pvc-1".into(),
+            size: 1 << 30,
+            reclaim: Some(Reclaim::Archive),
+            quota: None,
+            state: State::Archived,
+            created: Some("2026-01-01T00:00:00Z".into()),
+        };
+        let whole = Pv {
+            component: String::new(),
+            name: "a\nb".into(),
+            path: String::new(),
+            reclaim: None,
+            size: pv.size,
+            quota: None,
+            state: State::InUse,
+            created: None,
+        };
+        let capacity = Capacity { total: 4 << 30, free: 1 << 29, promised: 2 << 30 };
+        let pvs = [pv, whole];
+        let expected = "\
+PV              SIZE      STATE     RECLAIM  CREATED               PATH
+archived-pvc-1  1.00 GiB  archived  archive  2026-01-01T00:00:00Z  subvol/d3/d3/archived-pvc-1
+a\\nb            1.00 GiB  in-use    -        -                     .
+  2.00 GiB promised of 4.00 GiB, 0.50 GiB free
+";
+        assert_eq!(table(&pvs, capacity), expected);
+    }
+
+    #[test]
+    fn a_pool_is_a_volume_or_a_directory() {
+        for directory in ["/mnt", "./a:/b", "/a:/b", "mnt", "."] {
+            assert!(source(directory).unwrap().is_none(), "{directory}");
+        }
+        assert_eq!(source("g1,g2:/vol").unwrap().unwrap().volume, "vol");
+        for bad in ["g1:/vol/directory", "g1:/", ":/vol"] {
+            assert_eq!(source(bad).unwrap_err().exit, Exit::Usage, "{bad}");
+        }
+    }
+}
