@@ -13,9 +13,15 @@ fn every_flag_has_a_variable() {
         &["mount"],
         &["umount"],
         &["mounts"],
+<<<<<<< HEAD
         &["import"],
         &["csi"],
         &["pvs"],
+=======
+        &["csi"],
+        &["pvs"],
+        &["import"],
+>>>>>>> deploy
         &["demo"],
         &["bench", "fetch"],
         &["bench", "serve"],

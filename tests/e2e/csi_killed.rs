@@ -29,7 +29,6 @@ fn at_random_points(labs: &Labs) {
     lab.start_volume(name, Kind::Replica3);
     let mut driver = Driver::start(lab, name, &[]);
     let servers = lab.server_list();
-    let brick = format!("/mnt/bricks/{name}-0");
     let mut random = fastrand::Rng::new();
     // What must be there at the end, and only that.
     let (stays, kept) = driver.serve("pvc-stays", &[("gluster_hosts", &servers), ("gluster_volname", name)]);
@@ -62,7 +61,7 @@ fn at_random_points(labs: &Labs) {
         life.join().unwrap_or_else(|_| panic!("round {round}, see above\n{}", driver.log()));
         assert_eq!(driver.mounts().len(), 2, "a staging path and a target: {:?}", driver.mounts());
         lab.client().shell(&format!("test ! -e {target}"));
-        let left = audit(lab.host(0), &brick);
+        let left = audit(lab.host(0), name);
         assert_eq!(
             (left.records, left.directories),
             (vec!["pvc-stays.json".to_owned()], vec!["pvc-stays".to_owned()]),
@@ -70,6 +69,6 @@ fn at_random_points(labs: &Labs) {
         );
     }
     assert_eq!(lab.client().shell(&format!("cat {kept}/file")), "kept\n");
-    eventually("the trash is emptied", || audit(lab.host(0), &brick).trash.is_empty().then_some(()));
+    eventually("the trash is emptied", || audit(lab.host(0), name).trash.is_empty().then_some(()));
     driver.end_of(&stays, &kept);
 }

@@ -7,7 +7,7 @@ use glusterd_client::csi::generated::volume_usage::Unit;
 use tonic::Code;
 
 use crate::changes::{Change, Volume};
-use crate::driver::{Driver, GIB, audit, map};
+use crate::driver::{Driver, GIB, audit, brick, map};
 use crate::lab::{Kind, Signal, eventually, require_fuse};
 use crate::labs::Labs;
 use crate::mounted::Load;
@@ -52,7 +52,7 @@ fn life(labs: &Labs) {
     assert_eq!(driver.mounts(), Vec::<String>::new());
     lab.client().shell(&format!("test ! -e {target}"));
     eventually("nothing of it is left on the volume", || {
-        let audit = audit(lab.host(0), "/mnt/bricks/csi-life-2");
+        let audit = audit(lab.host(0), name);
         let left = [audit.records, audit.directories, audit.trash].concat();
         left.is_empty().then_some(())
     });
@@ -143,12 +143,12 @@ fn kadalus(labs: &Labs) {
         assert_eq!(caller.expand(id, 3 * GIB).await.unwrap(), 3 * GIB);
     });
     assert_eq!(lab.client().shell(&format!("cat {target}/file")), "kept\n");
-    let record = lab.host(0).shell(&format!("cat /mnt/bricks/{name}-0/info/subvol/a6/bf/{id}.json"));
+    let record = lab.host(0).shell(&format!("cat {}/info/subvol/a6/bf/{id}.json", brick(lab.host(0), name)));
     let record: serde_json::Value = serde_json::from_str(&record).expect("its record");
     assert_eq!((&record["size"], &record["path_prefix"]), (&(3 * GIB).into(), &"subvol/a6/bf".into()));
     driver.end_of(&volume, &target);
     driver.end_of(&mine, &theirs);
-    let audit = audit(lab.host(0), &format!("/mnt/bricks/{name}-0"));
+    let audit = audit(lab.host(0), name);
     assert_eq!([audit.records, audit.directories].concat(), Vec::<String>::new());
 }
 
@@ -194,19 +194,21 @@ fn archived(labs: &Labs) {
     let (pv, target) = driver.serve("pvc-1", &parameters);
     lab.client().shell(&format!("echo kept >{target}/file"));
     driver.end_of(&pv, &target);
-    let brick = format!("/mnt/bricks/{name}-0");
-    let left = audit(lab.host(0), &brick);
+    let left = audit(lab.host(0), name);
     assert_eq!(
         (left.records, left.directories),
         (vec!["archived-pvc-1.json".to_owned()], vec!["archived-pvc-1".to_owned()])
     );
     // Facts §1.4: the hash of the name that it had.
-    assert_eq!(lab.host(0).shell(&format!("cat {brick}/subvol/d3/d3/archived-pvc-1/file")), "kept\n");
+    assert_eq!(
+        lab.host(0).shell(&format!("cat {}/subvol/d3/d3/archived-pvc-1/file", brick(lab.host(0), name))),
+        "kept\n"
+    );
     let root = driver.client.shell(&format!("ls -d {}/mnt/*", driver.state()));
     let pvs = |args: &[&str]| lab.client().kadalu(&[&["pvs", root.trim()], args].concat()).expect(0);
     assert!(pvs(&[]).text().contains("archived-pvc-1"));
     pvs(&["--restore", "archived-pvc-1"]);
-    let left = audit(lab.host(0), &brick);
+    let left = audit(lab.host(0), name);
     assert_eq!((left.records, left.directories), (vec!["pvc-1.json".to_owned()], vec!["pvc-1".to_owned()]));
     let caller = driver.caller();
     let target = driver.pod("restored");
@@ -217,8 +219,9 @@ fn archived(labs: &Labs) {
     assert_eq!(lab.client().shell(&format!("cat {target}/file")), "kept\n");
     driver.end_of(&pv, &target);
     pvs(&["--purge", "archived-pvc-1"]);
+    pvs(&["--empty-trash"]);
     eventually("nothing of it is left", || {
-        let left = audit(lab.host(0), &brick);
+        let left = audit(lab.host(0), name);
         [left.records, left.directories, left.trash].concat().is_empty().then_some(())
     });
 }

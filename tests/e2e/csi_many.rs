@@ -40,7 +40,7 @@ fn fifty_at_once(labs: &Labs) {
     eprintln!("{name}: 50 lives in {:.1?}", begin.elapsed());
     assert_eq!(driver.mounts(), Vec::<String>::new());
     eventually("nothing of them is left on the volume", || {
-        let left = audit(lab.host(0), &format!("/mnt/bricks/{name}-0"));
+        let left = audit(lab.host(0), name);
         [left.records, left.directories, left.trash].concat().is_empty().then_some(())
     });
 }

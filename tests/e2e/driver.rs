@@ -329,8 +329,9 @@ pub(crate) struct Audit {
     pub(crate) trash: Vec<String>,
 }
 
-/// Reads a brick: nothing of the driver's is between.
-pub(crate) fn audit(server: &Host, brick: &str) -> Audit {
+/// Reads the server's brick of a volume: nothing of the driver's is between.
+pub(crate) fn audit(server: &Host, volume: &str) -> Audit {
+    let brick = brick(server, volume);
     let find = |dir: &str, args: &str| -> Vec<String> {
         let said = server
             .shell(&format!("cd {brick}; [ -d {dir} ] || exit 0; find {dir} {args} -printf '%f\\n' | sort"));
@@ -341,4 +342,13 @@ pub(crate) fn audit(server: &Host, brick: &str) -> Audit {
         directories: find("subvol", "-mindepth 3 -maxdepth 3"),
         trash: find(".kadalu-trash", "-mindepth 1 -maxdepth 1"),
     }
+}
+
+/// The path of the server's brick of a volume.
+pub(crate) fn brick(server: &Host, volume: &str) -> String {
+    let info = server.gluster(&["volume", "info", volume]);
+    let place = format!(" {}:", server.name());
+    let mut bricks = info.lines().filter_map(|line| line.strip_prefix("Brick")?.split_once(&place));
+    let (_, path) = bricks.next().unwrap_or_else(|| panic!("{} has no brick: {info}", server.name()));
+    path.split(' ').next().unwrap_or(path).to_owned()
 }
