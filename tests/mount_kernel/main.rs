@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may")]
 
 mod binds;
+mod node;
 mod probes;
 mod room;
 mod volume;
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
     if need.is_ok() && !arguments.list && env::var_os(INSIDE).is_none() {
         return enter();
     }
-    let tests = probes::TESTS.iter().chain(binds::TESTS).chain(room::TESTS);
+    let tests = probes::TESTS.iter().chain(binds::TESTS).chain(room::TESTS).chain(node::TESTS);
     let trials = tests.map(|(name, test)| {
         let need = need.clone();
         Trial::ignorable_test(*name, move || match need {

@@ -82,8 +82,8 @@ pub(super) async fn clear(path: &Path, ours: bool, deadline: Deadline) -> Result
 /// [`clear`] where a volume is mounted whose process has ended; whether there was one.
 pub(super) async fn clear_dead(path: &Path, deadline: Deadline) -> Result<bool, Status> {
     within(path, deadline, |path| {
-        let dead = fs::symlink_metadata(path)
-            .is_err_and(|error| error.raw_os_error() == Some(Errno::NOTCONN.raw_os_error()));
+        // What the kernel keeps no answer for.
+        let dead = rustix::fs::statfs(path).is_err_and(|errno| errno == Errno::NOTCONN);
         if dead {
             uncover(path, false)?;
         }

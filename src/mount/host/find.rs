@@ -39,6 +39,8 @@ impl Host {
             volume.cluster().learn(source.servers.iter().cloned());
             return Ok(volume);
         }
+        // By what is installed now a volfile is asked for, and judged. Where a process runs for it already, nothing is asked.
+        self.0.context.glusterfs.look().await?;
         let servers: Vec<_> = source.servers.iter().map(ToString::to_string).collect();
         // Whoever asked may have gone.
         let _ =

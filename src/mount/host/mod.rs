@@ -179,7 +179,6 @@ impl Host {
             read_only: request.read_only || options.read_only(),
         };
         check_fuse()?;
-        self.0.context.glusterfs.look().await?;
         let within = match request.timeout_seconds {
             0 => self.0.context.config.mount_timeout,
             seconds => Duration::from_secs(seconds.into()),
