@@ -1,35 +1,26 @@
 //! The pools that are known: kadalu's storages, as a directory of files, and those learned from requests.
 
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    os::unix::fs::{DirBuilderExt, MetadataExt},
-    path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+mod files;
+mod folder;
+
+use std::{collections::BTreeMap, fs, os::unix::fs::DirBuilderExt, path::Path};
+
+use self::{
+    files::{Learned, learned, storage},
+    folder::{Folder, MAX_FILE},
 };
-
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use tracing::warn;
-
 use super::{
     context::Context,
     error::{Error, Reason},
     handle::{Handle, PoolId},
     layout::Place,
-    parameters::{Parameters, PvKind},
+    parameters::Parameters,
 };
 use crate::mount::{
     file::{read_bounded, replace},
     options::MountOptions,
     source::Source,
 };
-
-/// Files of a directory that are read.
-const MAX_FILES: usize = 1000;
-
-/// Bytes of one.
-const MAX_FILE: u64 = 64 << 10;
 
 /// A pool that is known.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,18 +31,6 @@ pub struct KnownPool {
     pub name: Option<String>,
     /// What is known of it, the volume's name always.
     pub parameters: Parameters,
-}
-
-/// A pool that was used once.
-#[derive(Debug, Serialize, Deserialize)]
-struct Learned {
-    uuid: String,
-    volume: String,
-    servers: Vec<String>,
-    options: String,
-    whole: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    overcommit: Option<f64>,
 }
 
 /// Where to mount a PV from.
@@ -160,14 +139,7 @@ impl Known {
             // A class that says nothing of it does not take it from the PVs of another one.
             all.overcommit = all.overcommit.or(before.parameters.overcommit);
         }
-        let learned = Learned {
-            uuid: id.to_string(),
-            volume: all.volume.unwrap_or_default(),
-            servers: all.servers.iter().map(ToString::to_string).collect(),
-            options: all.options.canonical(),
-            whole: all.kind == Some(PvKind::Whole),
-            overcommit: all.overcommit,
-        };
+        let learned = Learned::of(id, all);
         let path = self.learned.dir.join(format!("{id}.json"));
         let failed = |error: &dyn std::fmt::Display| {
             Error::other(format_args!("cannot write {}", path.display()), error)
@@ -232,140 +204,10 @@ impl Known {
     }
 }
 
-/// A file as kadalu's operator writes it; `None` for a storage of another kind.
-fn storage(name: &str, bytes: &[u8]) -> Result<Option<KnownPool>, String> {
-    let object: BTreeMap<String, Value> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    let external = |value: &Value| value.as_str().is_some_and(|value| value.eq_ignore_ascii_case("external"));
-    if !object.get("type").is_none_or(external) {
-        return Ok(None);
-    }
-    let known = object.iter().filter(|(key, _)| Parameters::knows(key));
-    let pairs: Vec<_> = known.filter_map(|(key, value)| Some((key.as_str(), text(value)?))).collect();
-    let read = Parameters::parse(pairs.iter().map(|(key, value)| (*key, value.as_str())));
-    let parameters = read.map_err(|error| error.to_string())?;
-    if parameters.volume.is_none() {
-        return Err("gluster_volname is missing".to_owned());
-    }
-    Ok(Some(KnownPool { id: None, name: Some(name.to_owned()), parameters }))
-}
-
-/// A value as one of a StorageClass would be written.
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
-        Value::Array(items) => Some(items.iter().filter_map(text).collect::<Vec<_>>().join(",")),
-        Value::Null | Value::Object(_) => None,
-    }
-}
-
-/// A file of [`Known::learn`].
-fn learned(name: &str, bytes: &[u8]) -> Result<Option<KnownPool>, String> {
-    let Learned { uuid, volume, servers, options, whole, overcommit } =
-        serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    if uuid != name {
-        return Err(format!("it is about {uuid:?}"));
-    }
-    let id = uuid.parse().map_err(|error: Error| error.to_string())?;
-    let servers = servers.join(",");
-    let whole = whole.to_string();
-    let pairs = [
-        ("volume", volume.as_str()),
-        ("servers", &servers),
-        ("options", &options),
-        ("single_pv_per_pool", &whole),
-    ];
-    let mut parameters = Parameters::parse(pairs).map_err(|error| error.to_string())?;
-    parameters.overcommit = overcommit;
-    Ok(Some(KnownPool { id: Some(id), name: None, parameters }))
-}
-
-/// Reads one file, given its name without the ending.
-type Read<T> = fn(&str, &[u8]) -> Result<Option<T>, String>;
-
-/// A directory of small files, each read anew when it has changed.
-#[derive(Debug)]
-struct Folder<T> {
-    dir: PathBuf,
-    ending: &'static str,
-    read: Read<T>,
-    seen: Mutex<Seen<T>>,
-}
-
-/// What tells one content of a file from the next: ConfigMaps and our own files are replaced, not written over.
-type Stamp = (u64, u64, i64, i64);
-
-#[derive(Debug)]
-struct Seen<T> {
-    files: BTreeMap<String, (Stamp, Option<T>)>,
-    trouble: Option<io::ErrorKind>,
-}
-
-impl<T: Clone> Folder<T> {
-    fn new(dir: &Path, ending: &'static str, read: Read<T>) -> Self {
-        let seen = Mutex::new(Seen { files: BTreeMap::new(), trouble: None });
-        Self { dir: dir.to_owned(), ending, read, seen }
-    }
-
-    /// What the good ones say, in the order of their names.
-    fn files(&self) -> Vec<T> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let names = match self.names() {
-            Ok(names) => {
-                seen.trouble = None;
-                names
-            }
-            Err(error) => {
-                // What was known is better than nothing.
-                if seen.trouble.replace(error.kind()) != Some(error.kind()) {
-                    warn!(target: "kadalu", path = %self.dir.display(), %error, "cannot read the directory of pools");
-                }
-                return seen.files.values().filter_map(|(_, content)| content.clone()).collect();
-            }
-        };
-        seen.files.retain(|name, _| names.contains(name));
-        for name in names {
-            let path = self.dir.join(&name);
-            let Ok(stamp) = fs::metadata(&path).map(|m| (m.ino(), m.size(), m.mtime(), m.mtime_nsec()))
-            else {
-                continue;
-            };
-            if seen.files.get(&name).is_some_and(|(before, _)| *before == stamp) {
-                continue;
-            }
-            let content = self.file(&name, &path);
-            seen.files.insert(name, (stamp, content));
-        }
-        seen.files.values().filter_map(|(_, content)| content.clone()).collect()
-    }
-
-    fn file(&self, name: &str, path: &Path) -> Option<T> {
-        let stem = name.strip_suffix(self.ending).unwrap_or(name);
-        let bytes = read_bounded(path, MAX_FILE).map_err(|error| error.to_string());
-        bytes.and_then(|bytes| (self.read)(stem, &bytes)).unwrap_or_else(|error| {
-            warn!(target: "kadalu", path = %path.display(), error, "a file of a pool is left out of account");
-            None
-        })
-    }
-
-    fn names(&self) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.dir)? {
-            let Ok(name) = entry?.file_name().into_string() else { continue };
-            // Of a ConfigMap, `..data` and what it points to.
-            if name.ends_with(self.ending) && !name.starts_with('.') {
-                names.push(name);
-            }
-        }
-        names.sort_unstable();
-        names.truncate(MAX_FILES);
-        Ok(names)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::parameters::PvKind;
 
     const ID: &str = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
 
