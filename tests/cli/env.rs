@@ -13,15 +13,12 @@ fn every_flag_has_a_variable() {
         &["mount"],
         &["umount"],
         &["mounts"],
-<<<<<<< HEAD
         &["import"],
         &["csi"],
         &["pvs"],
-=======
         &["csi"],
         &["pvs"],
         &["import"],
->>>>>>> deploy
         &["demo"],
         &["bench", "fetch"],
         &["bench", "serve"],
