@@ -8,6 +8,9 @@ use super::{
 };
 use crate::mount::source::{Source, shortened};
 
+/// Bytes of a pool's id.
+const POOL_ID: usize = 36;
+
 /// Bytes of an id that is accepted; those made here have at most 128.
 const MAX_ID: usize = 1024;
 
@@ -25,8 +28,14 @@ pub enum Handle {
         /// The name of its directory.
         component: String,
     },
-    /// `POOL`: a volume as a whole.
-    Whole(PoolId),
+    /// `POOL:COMPONENT`: a volume as a whole. With the name of the PV that claims it, so that a late call for one that is
+    /// gone does nothing to the next.
+    Whole {
+        /// The volume.
+        pool: PoolId,
+        /// The PV's name, as that of a directory would be.
+        component: String,
+    },
     /// `NAME`, as kadalu has it: a directory of one of the pools that are known.
     Named(String),
     /// `SERVERS:/VOLUME[/DIRECTORY]`, of people who wrote a PV by hand.
@@ -52,15 +61,18 @@ impl Handle {
         if id.contains(char::is_control) {
             return refuse(&format!("{:?} has a control character", shortened(id)));
         }
-        if let Ok(pool) = id.parse() {
-            return Ok(Self::Whole(pool));
-        }
-        match id.split_once('/').map(|(pool, component)| (pool.parse(), component)) {
-            Some((Ok(pool), component)) if is_component(component, MAX_MADE) => {
-                return Ok(Self::Pv { pool, component: component.to_owned() });
-            }
-            Some((Ok(_), _)) => return refuse(&format!("{:?} is none of this driver's", shortened(id))),
-            _ => {}
+        if let Some((pool, rest)) = id.split_at_checked(POOL_ID)
+            && let Ok(pool) = pool.parse()
+            && let Some(separator @ ('/' | ':')) = rest.chars().next()
+        {
+            let component = rest[1..].to_owned();
+            return match separator {
+                _ if !is_component(&component, MAX_MADE) => {
+                    refuse(&format!("{:?} is none of this driver's", shortened(id)))
+                }
+                '/' => Ok(Self::Pv { pool, component }),
+                _ => Ok(Self::Whole { pool, component }),
+            };
         }
         if let Ok(source) = Source::parse(id) {
             return Ok(Self::Static(source));
@@ -79,7 +91,7 @@ impl fmt::Display for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pv { pool, component } => write!(f, "{pool}/{component}"),
-            Self::Whole(pool) => pool.fmt(f),
+            Self::Whole { pool, component } => write!(f, "{pool}:{component}"),
             Self::Named(id) | Self::Opaque(id) => f.write_str(id),
             Self::Static(source) => source.fmt(f),
         }
@@ -103,7 +115,7 @@ impl FromStr for PoolId {
             b'0'..=b'9' | b'a'..=b'f' => !dash(n),
             _ => false,
         };
-        if text.len() == 36 && text.bytes().enumerate().all(fits) {
+        if text.len() == POOL_ID && text.bytes().enumerate().all(fits) {
             return Ok(Self(text.to_owned()));
         }
         let sentence = format!("{:?} is not the id of a volume, a UUID in lower case", shortened(text));
@@ -128,7 +140,7 @@ mod tests {
     fn kind(id: &str) -> &'static str {
         match Handle::parse(id) {
             Ok(Handle::Pv { .. }) => "pv",
-            Ok(Handle::Whole(_)) => "whole",
+            Ok(Handle::Whole { .. }) => "whole",
             Ok(Handle::Named(_)) => "named",
             Ok(Handle::Static(_)) => "static",
             Ok(Handle::Opaque(_)) => "opaque",
@@ -144,7 +156,9 @@ mod tests {
     fn ids_of_every_kind() {
         let in_pool = |component: &str| format!("{POOL}/{component}");
         for (id, expected) in [
-            (POOL.to_owned(), "whole"),
+            (format!("{POOL}:pvc-1"), "whole"),
+            (format!("{POOL}:../etc"), "invalid"),
+            (POOL.to_owned(), "named"),
             (in_pool("pvc-1"), "pv"),
             (in_pool("%2Ea b%2F€"), "pv"),
             (in_pool(&"x".repeat(91)), "pv"),
@@ -176,14 +190,14 @@ mod tests {
 
     #[test]
     fn a_handle_is_shown_as_its_id() {
-        for id in [POOL, &format!("{POOL}/pvc-1"), "pvc-1", "g1:24007:/vol/a", "a/b"] {
+        for id in [&format!("{POOL}:pvc-1"), &format!("{POOL}/pvc-1"), "pvc-1", "g1:24007:/vol/a", "a/b"] {
             assert_eq!(Handle::parse(id).unwrap().to_string(), id);
         }
     }
 
     proptest! {
         #[test]
-        fn what_parses_comes_back(id in prop_oneof![any::<String>(), ".{0,20}".prop_map(|rest| format!("{POOL}/{rest}"))]) {
+        fn what_parses_comes_back(id in prop_oneof![any::<String>(), "[/:].{0,20}".prop_map(|rest| format!("{POOL}{rest}"))]) {
             if let Ok(handle) = Handle::parse(&id) {
                 prop_assert_eq!(Handle::parse(&handle.to_string()).ok(), Some(handle));
             }

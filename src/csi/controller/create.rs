@@ -62,7 +62,7 @@ impl<M: Mounts> Controller<M> {
         }
         let handle = match kind {
             PvKind::Subdirectory => Handle::Pv { pool: home.id.clone(), component },
-            PvKind::Whole => Handle::Whole(home.id.clone()),
+            PvKind::Whole => Handle::Whole { pool: home.id.clone(), component },
         };
         let volume_id = handle.to_string();
         let _own = self.operations.begin_also(&volume_id)?;

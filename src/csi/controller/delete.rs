@@ -24,8 +24,8 @@ impl<M: Mounts> Controller<M> {
     async fn remove(&self, handle: Handle, deadline: Deadline) -> Result<(), Status> {
         match handle {
             Handle::Pv { pool, component } => self.remove_directory(&pool, component).await,
-            Handle::Whole(pool) => {
-                self.pools.run(&pool, Pool::release).await?;
+            Handle::Whole { pool, component } => {
+                self.pools.run(&pool, move |pool| pool.release(&component)).await?;
                 self.pools.empty_trash(&pool).await;
                 Ok(())
             }

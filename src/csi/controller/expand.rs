@@ -50,8 +50,10 @@ impl<M: Mounts> Controller<M> {
                 let _own = self.operations.begin_also(&handle.to_string())?;
                 self.grow_directory(&pool, name, range).await
             }
-            Handle::Whole(ref pool) => {
-                let claim = self.pools.run(pool, Pool::claimed).await?.ok_or_else(|| absent(&handle))?;
+            Handle::Whole { ref pool, ref component } => {
+                let component = component.clone();
+                let claim = self.pools.run(pool, move |pool| pool.claimed_as(&component)).await?;
+                let claim = claim.ok_or_else(|| absent(&handle))?;
                 if range.holds(claim.size) {
                     return Ok(claim.size);
                 }

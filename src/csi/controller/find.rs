@@ -55,8 +55,9 @@ impl<M: Mounts> Controller<M> {
                 let pv = self.pools.run(pool, move |pool| pool.get(&of_thread)).await?;
                 pv.map(|pv| Found::Pv(pool.clone(), pv)).ok_or_else(|| absent(handle))
             }
-            Handle::Whole(pool) => {
-                let pv = self.pools.run(pool, Pool::claimed).await?;
+            Handle::Whole { pool, component } => {
+                let of_thread = component.clone();
+                let pv = self.pools.run(pool, move |pool| pool.claimed_as(&of_thread)).await?;
                 pv.map(|pv| Found::Pv(pool.clone(), pv)).ok_or_else(|| absent(handle))
             }
             Handle::Named(name) => {

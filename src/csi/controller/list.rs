@@ -20,6 +20,7 @@ use crate::{
     storage::{
         context::Context,
         handle::{Handle, PoolId},
+        layout,
         layout::Place,
         parameters::Parameters,
         pool::{Pool, Pv},
@@ -123,7 +124,9 @@ impl Listed {
         let Self { pool, pv, .. } = self;
         let of_kadalu = pv.created.is_none() && pv.reclaim.is_none();
         if pv.component.is_empty() {
-            return Handle::Whole(pool.clone()).to_string();
+            // It was made of this name.
+            let component = layout::component(&pv.name).unwrap_or_default();
+            return Handle::Whole { pool: pool.clone(), component }.to_string();
         }
         match Handle::parse(&pv.component) {
             Ok(handle @ Handle::Named(_)) if of_kadalu => handle.to_string(),

@@ -2,7 +2,7 @@
 //!
 //! To stage a volume is to have the mount host mount its directory at the staging path, to publish it is the same at the
 //! pod's path: both are targets of the mount host, which keeps them alive, whatever becomes of this process. What is
-//! remembered here is which volume is where and how it was asked for, and no more than a hint: see [`state`].
+//! remembered here is which volume is where and how it was asked for, and no more than a hint.
 
 mod directory;
 mod health;

@@ -159,7 +159,7 @@ impl Known {
     pub fn locate(&self, id: &str, context: &BTreeMap<String, String>) -> Result<Location, Error> {
         let handle = Handle::parse(id)?;
         let pool = match &handle {
-            Handle::Pv { pool, .. } | Handle::Whole(pool) => Some(pool.clone()),
+            Handle::Pv { pool, .. } | Handle::Whole { pool, .. } => Some(pool.clone()),
             _ => None,
         };
         let Some(context) = Context::read(context)? else { return self.locate_by_handle(handle, pool) };
@@ -341,7 +341,7 @@ mod tests {
             locate(&pv, &[("gluster_volname", "vol"), ("path", "a")]).unwrap(),
             "g1:24007,g2:24007:/vol/a"
         );
-        assert_eq!(locate(ID, &[]).unwrap(), "g1:24007,g2:24007:/vol");
+        assert_eq!(locate(&format!("{ID}:pvc-1"), &[]).unwrap(), "g1:24007,g2:24007:/vol");
         let other = [("gluster_volname", "vol"), ("volume_uuid", &*ID.replace('0', "1"))];
         for (id, pairs) in [
             (pv.as_str(), &other[..]),

@@ -84,15 +84,25 @@ impl Pool {
         Ok(pv.filter(|pv| matches!(pv.state, State::InUse | State::Retained)))
     }
 
-    /// Deletes the PV that the whole volume is, by the policy of its claim. None is no error.
+    /// The same, if it is the PV of this component.
+    ///
+    /// # Errors
+    /// `Precondition` where the claim cannot be read.
+    pub fn claimed_as(&self, component: &str) -> Result<Option<Pv>, Error> {
+        Ok(self.claimed()?.filter(|pv| is(&pv.name, component)))
+    }
+
+    /// Deletes the PV that the whole volume is, by the policy of its claim, if it is the PV of this component. None, or
+    /// another, is no error.
     ///
     /// By `delete`, all contents go into the trash, and the claim is freed when [`Pool::empty_trash`] has emptied it.
     ///
     /// # Errors
     /// `Precondition` where the claim cannot be read; what could not be moved.
-    pub fn release(&self) -> Result<(), Error> {
+    pub fn release(&self, claimant: &str) -> Result<(), Error> {
         let root = self.root()?;
-        let Some(record) = read(&root)? else { return Ok(()) };
+        let is_its = |record: &Record| is(record.name.as_deref().unwrap_or_default(), claimant);
+        let Some(record) = read(&root)?.filter(is_its) else { return Ok(()) };
         match (record.state, record.reclaim.unwrap_or_default()) {
             (State::Deleting, _) | (State::InUse, Reclaim::Delete) => discard(&root, record),
             (State::InUse, Reclaim::Archive) => replace(&root, Record { state: State::Archived, ..record }),
@@ -126,6 +136,11 @@ impl Pool {
         replace(root, record)?;
         Ok(pv)
     }
+}
+
+/// Whether a PV has this component.
+fn is(name: &str, claimant: &str) -> bool {
+    component(name).is_ok_and(|of_name| of_name == claimant)
 }
 
 /// The claim of a volume; none where it is not claimed.

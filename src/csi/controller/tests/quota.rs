@@ -17,5 +17,5 @@ async fn a_quota_that_cannot_be_proven_is_not_promised() {
     }
     // A whole volume is as large as it is.
     let whole = [("quota", "required"), ("single_pv_per_pool", "true"), ("gluster_volname", "other")];
-    assert_eq!(bed.ask(bed.request("pvc-3", 1, &whole)).await.unwrap().volume_id, id(2));
+    assert_eq!(bed.ask(bed.request("pvc-3", 1, &whole)).await.unwrap().volume_id, format!("{}:pvc-3", id(2)));
 }

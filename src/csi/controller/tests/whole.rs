@@ -10,12 +10,16 @@ use crate::csi::generated::{
 
 const WHOLE: (&str, &str) = ("single_pv_per_pool", "True");
 
+fn whole(number: u8, name: &str) -> String {
+    format!("{}:{name}", id(number))
+}
+
 #[tokio::test]
 async fn it_is_given_once_with_its_real_size() {
     let bed = Bed::start().await;
     let volume = bed.ask(bed.request("pvc-1", 1, &[WHOLE])).await.unwrap();
     let total = bed.pool(1).capacity().unwrap().total as i64;
-    assert_eq!((volume.volume_id.clone(), volume.capacity_bytes), (id(1), total));
+    assert_eq!((volume.volume_id.clone(), volume.capacity_bytes), (whole(1, "pvc-1"), total));
     assert!(!volume.volume_context.contains_key("path"));
     assert_eq!(bed.ask(bed.request("pvc-1", 1, &[WHOLE])).await.unwrap(), volume);
     let too_large = bed.ask(bed.request("pvc-1", 2 * total / MIB, &[WHOLE])).await;
@@ -28,7 +32,7 @@ async fn it_is_given_once_with_its_real_size() {
     let listed =
         inner(bed.controller.list_volumes(Request::new(ListVolumesRequest::default())).await).unwrap();
     assert_eq!(listed.entries.len(), 1);
-    assert_eq!(listed.entries[0].volume.as_ref().unwrap().volume_id, id(1));
+    assert_eq!(listed.entries[0].volume.as_ref().unwrap().volume_id, whole(1, "pvc-1"));
 }
 
 #[tokio::test]
@@ -46,7 +50,7 @@ async fn its_size_is_not_chosen() {
     bed.ask(within(1, 2 * total)).await.unwrap();
     let expand = |required_bytes| {
         let request = ControllerExpandVolumeRequest {
-            volume_id: id(1),
+            volume_id: whole(1, "pvc-1"),
             capacity_range: Some(CapacityRange { required_bytes, limit_bytes: 0 }),
             ..Default::default()
         };
@@ -82,7 +86,10 @@ async fn it_is_empty_before_and_free_again_after() {
     assert_eq!((capacity(&[WHOLE]).await, capacity(&[]).await), (0, 0));
     std::fs::write(bed.root(1).join("data"), "data").unwrap();
     bed.delete(&volume.unwrap().volume_id).await.unwrap();
-    bed.delete(&id(1)).await.unwrap();
+    // Once more, and for another that is gone: late calls do nothing to the next.
+    for late in ["pvc-2", "pvc-1"] {
+        bed.delete(&whole(1, late)).await.unwrap();
+    }
     for _ in 0..100 {
         if bed.ask(bed.request("pvc-3", 1, &[WHOLE])).await.is_ok() {
             return;

@@ -62,8 +62,8 @@ fn what_is_deleted_is_emptied_before_another_gets_it() {
     lab.write("a/b/c", "");
     // Who has the whole volume may put this there too.
     symlink(outside.path(""), lab.path(".kadalu-trash")).unwrap();
-    lab.pool().release().unwrap();
-    lab.pool().release().unwrap();
+    lab.pool().release("pvc-1").unwrap();
+    lab.pool().release("pvc-1").unwrap();
     assert_eq!(lab.pool().claimed().unwrap(), None);
     assert_eq!(lab.pool().list().unwrap()[0].state, State::Deleting);
     assert_eq!(reason(lab.pool().claim(&new("pvc-2", SIZE, Reclaim::Delete))), Reason::Unavailable);
@@ -71,9 +71,15 @@ fn what_is_deleted_is_emptied_before_another_gets_it() {
     lab.pool().empty_trash(&mut || true).unwrap();
     assert!(lab.below("", 1).is_empty() && outside.path("kept").exists());
     lab.pool().claim(&new("pvc-2", SIZE, Reclaim::Delete)).unwrap();
+    // Late, for one that is gone: nothing to the next.
+    lab.pool().release("pvc-1").unwrap();
+    assert!(
+        lab.pool().claimed_as("pvc-1").unwrap().is_none()
+            && lab.pool().claimed_as("pvc-2").unwrap().is_some()
+    );
     // Empty already: nothing to wait for.
-    lab.pool().release().unwrap();
-    lab.pool().release().unwrap();
+    lab.pool().release("pvc-2").unwrap();
+    lab.pool().release("pvc-2").unwrap();
     assert!(lab.pool().list().unwrap().is_empty());
 }
 
@@ -86,8 +92,8 @@ fn what_is_put_aside_comes_back() {
         }
         lab.write("data", "x");
         let pv = lab.pool().claim(&new("pvc-1", SIZE, reclaim)).unwrap();
-        lab.pool().release().unwrap();
-        lab.pool().release().unwrap();
+        lab.pool().release("pvc-1").unwrap();
+        lab.pool().release("pvc-1").unwrap();
         assert_eq!(lab.pool().list().unwrap()[0].state, state);
         assert_eq!(lab.pool().claimed().unwrap().is_some(), reclaim == Reclaim::Retain);
         assert_eq!(reason(lab.pool().claim(&new("pvc-1", SIZE, reclaim))), Reason::Exists);
@@ -96,7 +102,7 @@ fn what_is_put_aside_comes_back() {
         assert_eq!(lab.pool().restore("pvc-1", "pvc-1").unwrap(), pv);
         assert_eq!(reason(lab.pool().restore("pvc-1", "pvc-2")), Reason::Precondition);
         assert_eq!(reason(lab.pool().purge("pvc-1")), Reason::Precondition);
-        lab.pool().release().unwrap();
+        lab.pool().release("pvc-1").unwrap();
         assert_eq!(lab.read("data"), "x");
         lab.pool().purge("pvc-1").unwrap();
         lab.pool().empty_trash(&mut || true).unwrap();
@@ -115,7 +121,7 @@ fn a_bad_claim_is_told() {
     for error in [
         lab.pool().claim(&new("pvc-1", SIZE, Reclaim::Delete)).unwrap_err(),
         lab.pool().claimed().unwrap_err(),
-        lab.pool().release().unwrap_err(),
+        lab.pool().release("pvc-1").unwrap_err(),
         create(&lab.pool(), "pvc-1", SIZE, Reclaim::Delete).unwrap_err(),
     ] {
         assert_eq!(error.reason(), Reason::Precondition);

@@ -218,7 +218,7 @@ fn claims() {
         (0..5).for_each(|n| lab.write(&format!("{n}/file"), ""));
     };
     let release = |pool: &Pool| {
-        pool.release()?;
+        pool.release("pvc-1")?;
         pool.empty_trash(&mut || true).map(drop)
     };
     at_every_step(
