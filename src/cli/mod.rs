@@ -73,9 +73,6 @@ enum Command {
     Mounts(mounts::Mounts),
     Pvs(pvs::Pvs),
     Csi(csi::Csi),
-    /// What mountd has done in a process that may hang: one request on standard input
-    #[command(hide = true)]
-    MountHelper,
     Demo(demo::Demo),
     Import(import::Import),
     Bench(bench::Bench),
@@ -85,11 +82,11 @@ enum Command {
 
 /// Runs what the command line says.
 pub(crate) fn run() -> ExitCode {
-    let Kadalu { global, command } = Kadalu::parse();
-    if matches!(command, Command::MountHelper) {
-        // Started for each look at a mount: nothing is set up for it.
+    // Started for each look at a mount, with no other argument: nothing is set up for it, nor parsed.
+    if std::env::args_os().nth(1).is_some_and(|subcommand| subcommand == helper::SUBCOMMAND) {
         return helper::serve();
     }
+    let Kadalu { global, command } = Kadalu::parse();
     let frames = matches!(&command, Command::VolfileGet(get) if get.trace);
     start_logging(global.log_format, frames);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -119,8 +116,6 @@ async fn execute(command: Command) -> Result<(), Failure> {
         Command::Mounts(mounts) => mounts.run().await,
         Command::Pvs(pvs) => pvs.run().await,
         Command::Csi(csi) => csi.run().await,
-        // Has been run without a runtime.
-        Command::MountHelper => Ok(()),
         Command::Demo(demo) => demo.run().await,
         Command::Import(import) => import.run(),
         Command::Bench(bench) => bench.run().await,

@@ -32,13 +32,16 @@ pub use serve::serve;
 pub use space::{Amount, Space};
 pub use unmount::remove_mount_point;
 
+/// The first argument of a program that is to call [`serve`] at once.
+pub const SUBCOMMAND: &str = "mount-helper";
+
 /// What the child is asked.
 #[derive(Debug, Serialize, Deserialize)]
 enum Request {
     /// How is this mount?
     Probe { mount: PathBuf, graph: bool },
-    /// Show a directory of a mount at a target.
-    Bind(Bind),
+    /// Show a directory of a mount at a target; with `look`, only where bricks answer on the mount.
+    Bind { bind: Bind, look: bool },
     /// Replace what another mount namespace has of earlier processes.
     Rebind(Rebind),
     /// Take away the top mount at a path.

@@ -86,7 +86,7 @@ pub(super) enum Finding {
 /// Tells each finding before it goes on to what may hang.
 pub(super) fn probe(mount: &Path, graph: bool, tell: &mut dyn FnMut(Finding)) {
     tell(Finding::Alive(timed(|| alive(mount))));
-    tell(Finding::Lookup(timed(|| lookup(mount))));
+    tell(Finding::Lookup(look(mount)));
     tell(Finding::Statfs(timed(|| rustix::fs::statvfs(mount).map(drop))));
     // After the lookup, which makes glusterfs switch.
     if graph {
@@ -94,6 +94,11 @@ pub(super) fn probe(mount: &Path, graph: bool, tell: &mut dyn FnMut(Finding)) {
             read_graph(mount).map_err(|error| error.raw_os_error().unwrap_or(Errno::BADMSG.raw_os_error())),
         ));
     }
+}
+
+/// Do bricks answer?
+pub(super) fn look(mount: &Path) -> Answer {
+    timed(|| lookup(mount))
 }
 
 fn timed(request: impl FnOnce() -> rustix::io::Result<()>) -> Answer {

@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Bind, Failed, Probe, Rebind, Rebound, Reply, Request, Space};
+use super::{Answer, Bind, Failed, Probe, Rebind, Rebound, Reply, Request, SUBCOMMAND, Space};
 use crate::volfile;
 
 /// An answer holds a volfile, whose bytes take two at most, and a line for each of its translators at the most.
@@ -30,7 +30,7 @@ pub struct Helper {
 impl Default for Helper {
     /// This program, as it was started: `/proc/self/exe` stays when the file is replaced.
     fn default() -> Self {
-        Self { program: "/proc/self/exe".into(), arguments: vec!["mount-helper".into()] }
+        Self { program: "/proc/self/exe".into(), arguments: vec![SUBCOMMAND.into()] }
     }
 }
 
@@ -56,7 +56,17 @@ impl Helper {
     /// # Errors
     /// Also where something else is mounted at the target (`EBUSY`). What was at the target is still there.
     pub async fn bind(&self, bind: &Bind, within: Duration) -> Result<(), Failed> {
-        self.ask(&Request::Bind(bind.clone()), within, drop::<()>).await
+        let request = Request::Bind { bind: bind.clone(), look: false };
+        self.ask(&request, within, drop::<()>).await
+    }
+
+    /// The same where bricks answer on the mount, in one child: what they answered comes first. Where that is nothing or an
+    /// errno, nothing was bound.
+    pub async fn look_and_bind(&self, bind: &Bind, within: Duration) -> (Option<Answer>, Result<(), Failed>) {
+        let mut answer = None;
+        let request = Request::Bind { bind: bind.clone(), look: true };
+        let result = self.ask(&request, within, |said| answer = Some(said)).await;
+        (answer, result)
     }
 
     /// Takes away the top mount at a path; with `lazy` also while it is in use or hangs: it ends when its last file is closed.

@@ -24,7 +24,11 @@ pub fn serve() -> ExitCode {
             probe::probe(&mount, graph, &mut |finding| say(&Reply::Found(finding)));
             Ok(())
         }
-        Request::Bind(bind) => bind.carry_out(),
+        Request::Bind { bind, look } => {
+            let answer = look.then(|| probe::look(&bind.mount));
+            answer.into_iter().for_each(|answer| say(&Reply::Found(answer)));
+            if answer.is_none_or(|answer| answer.result.is_ok()) { bind.carry_out() } else { Ok(()) }
+        }
         Request::Rebind(rebind) => rebind.carry_out(&mut |rebound| say(&Reply::Found(rebound))),
         Request::Unmount { path, lazy } => unmount::unmount(&path, lazy),
         Request::Space { path } => space::space(&path).map(|space| say(&Reply::Found(space))),

@@ -23,11 +23,10 @@ impl Runner {
         within: Duration,
         progress: &UnboundedSender<String>,
     ) -> Result<Mounted, Error> {
-        if self.live.is_none() {
+        let ran = self.live.is_some();
+        if !ran {
             let live = self.start(within, Some(progress)).await?;
             self.install(live).await;
-        } else {
-            self.answers(within).await?;
         }
         let known = self.targets.iter().any(|known| known.path == target.path);
         if !known {
@@ -35,7 +34,8 @@ impl Runner {
             self.targets.push(target.clone());
             self.save();
         }
-        if let Err(error) = self.bind(&target).await {
+        let bound = if ran { self.look_and_bind(&target, within).await } else { self.bind(&target).await };
+        if let Err(error) = bound {
             if !known {
                 self.targets.retain(|known| known.path != target.path);
                 self.save();
@@ -45,35 +45,6 @@ impl Runner {
         self.unbound.retain(|unbound| *unbound != target.path);
         info!(target: "kadalu", pool = self.id, path = %target.path.display(), subdirectory = target.subdirectory, "mounted");
         Ok(self.mounted(&target.path))
-    }
-
-    /// Whether I/O works on the process that runs.
-    async fn answers(&self, within: Duration) -> Result<(), Error> {
-        let Some(live) = &self.live else { return Ok(()) };
-        let within = within.min(self.context.config.probe_deadline);
-        let silent = || {
-            let sentence =
-                format!("the mount of this volume that is there already does not answer within {within:?}");
-            Error::new(Reason::TimedOut, sentence)
-        };
-        let probe = match self.context.helper.probe(&live.process.mount, false, within).await {
-            Ok(probe) => probe,
-            Err(Failed::TimedOut(_)) => return Err(silent()),
-            Err(failed) => return Err(Error::new(Reason::Other, failed)),
-        };
-        match probe.lookup.map(|answer| answer.result) {
-            Some(Ok(())) => Ok(()),
-            Some(Err(errno)) => {
-                let volume = self.volume.stored().name;
-                let error = std::io::Error::from_raw_os_error(errno);
-                let sentence = format!(
-                    "I/O fails on the mount of {volume} that is there already ({error}): is the volume started, and are \
-                     its bricks up? `gluster volume status {volume}`"
-                );
-                Err(Error::new(Reason::Bricks, sentence))
-            }
-            None => Err(silent()),
-        }
     }
 
     fn mounted(&self, path: &Path) -> Mounted {
@@ -95,17 +66,49 @@ impl Runner {
 
     /// Binds a target to the process, in place of binds of earlier ones.
     pub(super) async fn bind(&self, target: &StoredTarget) -> Result<(), Error> {
+        let bind = self.bind_of(target)?;
+        let bound = self.context.helper.bind(&bind, HELPER).await;
+        bound.map_err(|failed| bind_error(&failed, target, &self.volume.stored().name))
+    }
+
+    /// The same on a process that ran before, if I/O works on it.
+    async fn look_and_bind(&self, target: &StoredTarget, within: Duration) -> Result<(), Error> {
+        let bind = self.bind_of(target)?;
+        let within = within.min(self.context.config.probe_deadline);
+        let volume = self.volume.stored().name;
+        let (answer, bound) = self.context.helper.look_and_bind(&bind, within).await;
+        match (answer.map(|answer| answer.result), bound) {
+            (Some(Ok(())), bound) => bound.map_err(|failed| bind_error(&failed, target, &volume)),
+            (Some(Err(errno)), _) => {
+                let error = std::io::Error::from_raw_os_error(errno);
+                let sentence = format!(
+                    "I/O fails on the mount of {volume} that is there already ({error}): is the volume started, and are \
+                     its bricks up? `gluster volume status {volume}`"
+                );
+                Err(Error::new(Reason::Bricks, sentence))
+            }
+            (None, Err(failed)) if !matches!(failed, Failed::TimedOut(_)) => {
+                Err(Error::new(Reason::Other, failed))
+            }
+            (None, _) => {
+                let sentence = format!(
+                    "the mount of this volume that is there already does not answer within {within:?}"
+                );
+                Err(Error::new(Reason::TimedOut, sentence))
+            }
+        }
+    }
+
+    fn bind_of(&self, target: &StoredTarget) -> Result<Bind, Error> {
         let Some(live) = &self.live else { return Err(Error::new(Reason::Other, "there is no glusterfs")) };
-        let bind = Bind {
+        Ok(Bind {
             mount: live.process.mount.clone(),
             subdirectory: target.subdirectory.clone(),
             target: target.path.clone(),
             read_only: target.read_only,
             staging: self.context.store.stage(),
             replaces: self.devices(),
-        };
-        let bound = self.context.helper.bind(&bind, HELPER).await;
-        bound.map_err(|failed| bind_error(&failed, target, &self.volume.stored().name))
+        })
     }
 
     /// Unmounts a target.
