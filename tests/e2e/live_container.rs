@@ -10,9 +10,9 @@ story! { needs require_fuse; dies_alone_and_with_its_container }
 /// PID 1 of the container.
 const SUPERVISE: &str = include_str!("../../deploy/supervise");
 
-const SOCKET: &str = "/mnt/volume/run/mountd.sock";
-const STATE: &str = "/mnt/volume/state";
-const TARGET: &str = "/mnt/volume/kubelet/pod";
+const SOCKET: &str = "/mnt/container/run/mountd.sock";
+const STATE: &str = "/mnt/container/state";
+const TARGET: &str = "/mnt/container/kubelet/pod";
 
 /// Namespaces of its own for mounts and processes; its volumes are shared with the host (Bidirectional).
 fn container(host: &Host) -> Running {
@@ -28,16 +28,16 @@ fn dies_alone_and_with_its_container(labs: &Labs) {
     lab.start_volume(name, Kind::Replica3);
     fs::write(node.mnt().join("supervise"), SUPERVISE).expect("written");
     node.shell(
-        "mkdir -p /mnt/volume/kubelet/pod /mnt/volume/state /mnt/volume/run
+        "mkdir -p /mnt/container/kubelet/pod /mnt/container/state /mnt/container/run
          for volume in kubelet state; do
-             mount --bind /mnt/volume/$volume /mnt/volume/$volume
-             mount --make-shared /mnt/volume/$volume
+             mount --bind /mnt/container/$volume /mnt/container/$volume
+             mount --make-shared /mnt/container/$volume
          done",
     );
-    // By its command line; `init` is the shell that runs supervise.
+    // By its own command line, of all that run on the machine; `init` is the shell that runs supervise.
     let pids = |pattern: &str| node.shell(&format!("pgrep -f -- '{pattern}' || true")).trim().to_owned();
-    let (init, glusterfs) = ("^sh /mnt/supervise", "^glusterfs .*/volume/state/");
-    let mountd = format!("^{} mountd", node.binary());
+    let (init, glusterfs) = ("^sh /mnt/supervise", "^glusterfs .*/mnt/container/state/");
+    let mountd = format!("^{} mountd --socket {SOCKET}", node.binary());
     let read = || node.exec("cat", &[&format!("{TARGET}/file")]).text();
     let healthy = || {
         let list = node.kadalu(&["mounts", "--socket", SOCKET, "--format", "json"]);
@@ -68,10 +68,11 @@ fn dies_alone_and_with_its_container(labs: &Labs) {
     let mut second = container(node);
     eventually("the node's mount is mended", || (read() == "here\n").then_some(()));
     node.kadalu(&["umount", "--socket", SOCKET, TARGET]).expect(0);
-    assert_eq!(node.shell("grep -c fuse.glusterfs /proc/self/mountinfo || true").trim(), "0");
+    let left = node.shell("grep -c '/mnt/container/.* fuse.glusterfs' /proc/self/mountinfo || true");
+    assert_eq!(left.trim(), "0");
 
     // In order: SIGTERM reaches mountd, and both end.
     node.shell(&format!("kill -TERM $(pgrep -f -- '{init}')"));
     assert!(second.wait().success());
-    node.shell("umount /mnt/volume/kubelet /mnt/volume/state");
+    node.shell("umount /mnt/container/kubelet /mnt/container/state");
 }
