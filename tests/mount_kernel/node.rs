@@ -249,9 +249,7 @@ async fn restart() {
         behind.publish(target, false).await.unwrap();
     }
     let before: Vec<_> = targets.iter().map(|target| mounts(target)).collect();
-    let began = Instant::now();
     behind.node = Behind::node(&behind.directory, &behind.host).await;
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     for target in &targets {
         assert_eq!(behind.stats(target).await.0.len(), 2);
         behind.publish(target, false).await.unwrap();
@@ -272,7 +270,7 @@ async fn hanging() {
     rustix::process::kill_process(process, Signal::STOP).unwrap();
     let began = Instant::now();
     assert_eq!(behind.stats(&target).await, (Vec::new(), true));
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     within(Duration::from_secs(15), behind.unpublish(&target)).await;
     assert!(!target.exists());
     rustix::process::kill_process(process, Signal::CONT).unwrap();
