@@ -106,7 +106,9 @@ impl From<storage::Reason> for Exit {
         match reason {
             storage::Reason::Invalid | storage::Reason::OutOfRange => Self::Usage,
             storage::Reason::NotFound => Self::Target,
-            storage::Reason::Unavailable | storage::Reason::Timeout => Self::NotServing,
+            storage::Reason::Unavailable | storage::Reason::Gone | storage::Reason::Timeout => {
+                Self::NotServing
+            }
             storage::Reason::Exists
             | storage::Reason::Exhausted
             | storage::Reason::Precondition

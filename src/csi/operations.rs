@@ -15,10 +15,15 @@ use super::{server, status::failed};
 #[derive(Debug, Clone, Default)]
 pub struct Operations(Arc<Mutex<BTreeSet<String>>>);
 
-/// A volume that nobody else does anything to, until it is dropped.
-#[derive(Debug)]
+/// A volume that nobody else does anything to, until all clones are dropped.
+#[derive(Debug, Clone)]
 #[must_use]
 pub struct Guard {
+    _held: Arc<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
     operations: Operations,
     id: String,
 }
@@ -39,7 +44,7 @@ impl Operations {
             let sentence = "another call is being carried out for this volume: ask again when it has ended";
             return Err(failed(Code::Aborted, sentence));
         }
-        Ok(Guard { operations: self.clone(), id: id.to_owned() })
+        Ok(Guard { _held: Arc::new(Held { operations: self.clone(), id: id.to_owned() }) })
     }
 
     fn volumes(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
@@ -70,7 +75,7 @@ impl Guard {
     }
 }
 
-impl Drop for Guard {
+impl Drop for Held {
     fn drop(&mut self) {
         self.operations.volumes().remove(&self.id);
     }
@@ -88,7 +93,10 @@ mod tests {
         let guard = operations.begin("a").unwrap();
         assert_eq!(operations.begin("a").unwrap_err().code(), Code::Aborted);
         let other = operations.begin("b").unwrap();
+        let clone = guard.clone();
         drop((guard, other));
+        assert_eq!(operations.begin("a").unwrap_err().code(), Code::Aborted);
+        drop(clone);
         drop(operations.begin("a").unwrap());
         assert!(operations.volumes().is_empty());
     }

@@ -27,7 +27,7 @@ impl From<storage::Error> for Status {
             Reason::OutOfRange => Code::OutOfRange,
             Reason::Exhausted => Code::ResourceExhausted,
             Reason::Precondition => Code::FailedPrecondition,
-            Reason::Unavailable => Code::Unavailable,
+            Reason::Unavailable | Reason::Gone => Code::Unavailable,
             Reason::Timeout => Code::DeadlineExceeded,
             Reason::Other => Code::Internal,
         };
@@ -68,6 +68,13 @@ mod tests {
         let status = Status::from(error);
         assert_eq!(status.code(), Code::NotFound);
         assert!(status.message().len() < 4200 && status.details().is_empty(), "{}", status.message().len());
+    }
+
+    #[test]
+    fn a_mount_that_is_gone_is_to_be_tried_again() {
+        let error = storage::Error::errno("cannot look", rustix::io::Errno::NOTCONN);
+        assert_eq!(error.reason(), storage::Reason::Gone);
+        assert_eq!(Status::from(error).code(), Code::Unavailable);
     }
 
     #[test]

@@ -19,8 +19,10 @@ pub enum Reason {
     Exhausted,
     /// The state of the pool forbids it until somebody changes that.
     Precondition,
-    /// The volume does not answer, or something has to end first: the same again may succeed.
+    /// Something has to end first, or the bricks do not answer: the same again may succeed.
     Unavailable,
+    /// The volume is not mounted there any more, or nothing serves its mount: it has to be mounted anew.
+    Gone,
     /// It took too long.
     Timeout,
     /// Anything that has no reason of its own.
@@ -48,8 +50,11 @@ impl Error {
     /// What a system call on a volume said, with what was being done.
     pub fn errno(doing: impl fmt::Display, errno: Errno) -> Self {
         let (reason, advice) = match errno {
-            Errno::NOTCONN | Errno::STALE | Errno::CONNABORTED | Errno::CONNRESET | Errno::HOSTUNREACH => {
-                (Reason::Unavailable, "; the volume's mount is not connected, see kadalu mounts")
+            Errno::NOTCONN | Errno::CONNABORTED => {
+                (Reason::Gone, "; the volume's mount is not connected, see kadalu mounts")
+            }
+            Errno::STALE | Errno::CONNRESET | Errno::HOSTUNREACH => {
+                (Reason::Unavailable, "; the volume does not answer as it should, see kadalu mounts")
             }
             Errno::TIMEDOUT => (Reason::Timeout, "; the volume does not answer, see kadalu mounts"),
             Errno::NOSPC | Errno::DQUOT => (Reason::Exhausted, "; make room on the volume"),

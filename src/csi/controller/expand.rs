@@ -2,7 +2,11 @@
 
 use tonic::{Code, Status};
 
-use super::{Controller, bytes, find::absent, range};
+use super::{
+    Controller, bytes,
+    find::{absent, is_in_use},
+    range,
+};
 use crate::{
     csi::{
         capability::Use,
@@ -12,6 +16,7 @@ use crate::{
     },
     mount::control::Mounts,
     storage::{
+        Error, Reason,
         handle::{Handle, PoolId},
         pool::{Pool, Range},
     },
@@ -44,8 +49,11 @@ impl<M: Mounts> Controller<M> {
             Handle::Pv { pool, component } => self.grow_directory(&pool, component, range).await,
             Handle::Named(name) => {
                 let handle = Handle::Named(name.clone());
-                let found = self.search(&name, deadline).await.only(&name)?;
-                let (pool, _) = found.ok_or_else(|| absent(&handle))?;
+                let search = self.search(&name, deadline).await.in_use();
+                if let [(pool, _)] = &search.found[..] {
+                    search.check_no_other(&name, pool)?;
+                }
+                let (pool, _) = search.only(&name)?.ok_or_else(|| absent(&handle))?;
                 let handle = Handle::Pv { pool: pool.clone(), component: name.clone() };
                 let _own = self.operations.begin_also(&handle.to_string())?;
                 self.grow_directory(&pool, name, range).await
@@ -53,7 +61,7 @@ impl<M: Mounts> Controller<M> {
             Handle::Whole { ref pool, ref component } => {
                 let component = component.clone();
                 let claim = self.pools.run(pool, move |pool| pool.claimed_as(&component)).await?;
-                let claim = claim.ok_or_else(|| absent(&handle))?;
+                let claim = claim.filter(is_in_use).ok_or_else(|| absent(&handle))?;
                 if range.holds(claim.size) {
                     return Ok(claim.size);
                 }
@@ -73,7 +81,14 @@ impl<M: Mounts> Controller<M> {
 
     async fn grow_directory(&self, pool: &PoolId, component: String, range: Range) -> Result<u64, Status> {
         let overcommit = self.pools.parameters(pool).await?.overcommit.unwrap_or(1.0);
-        let grow = move |pool: &Pool| pool.expand(&component, &range, overcommit);
+        let grow = move |pool: &Pool| {
+            if pool.get(&component)?.is_some_and(|pv| !is_in_use(&pv)) {
+                let sentence =
+                    format!("the PV {component} was deleted, and its data is retained; see kadalu pvs");
+                return Err(Error::new(Reason::NotFound, sentence));
+            }
+            pool.expand(&component, &range, overcommit)
+        };
         self.pools.run(pool, grow).await.map(|pv| pv.size)
     }
 }

@@ -14,6 +14,7 @@ use crate::{
         handle::{Handle, PoolId},
         parameters::Parameters,
         pool::{Pool, Pv},
+        record::State,
     },
 };
 
@@ -40,7 +41,7 @@ pub(super) struct Search {
     /// There is something of this name, and it cannot be used.
     pub(super) broken: Vec<(PoolId, Error)>,
     /// Pools that have not answered, and why.
-    silent: Vec<String>,
+    silent: Vec<(Option<PoolId>, String)>,
 }
 
 impl<M: Mounts> Controller<M> {
@@ -53,15 +54,15 @@ impl<M: Mounts> Controller<M> {
             Handle::Pv { pool, component } => {
                 let of_thread = component.clone();
                 let pv = self.pools.run(pool, move |pool| pool.get(&of_thread)).await?;
-                pv.map(|pv| Found::Pv(pool.clone(), pv)).ok_or_else(|| absent(handle))
+                pv.filter(is_in_use).map(|pv| Found::Pv(pool.clone(), pv)).ok_or_else(|| absent(handle))
             }
             Handle::Whole { pool, component } => {
                 let of_thread = component.clone();
                 let pv = self.pools.run(pool, move |pool| pool.claimed_as(&of_thread)).await?;
-                pv.map(|pv| Found::Pv(pool.clone(), pv)).ok_or_else(|| absent(handle))
+                pv.filter(is_in_use).map(|pv| Found::Pv(pool.clone(), pv)).ok_or_else(|| absent(handle))
             }
             Handle::Named(name) => {
-                let search = self.search(name, deadline).await;
+                let search = self.search(name, deadline).await.in_use();
                 let (pool, pv) = search.only(name)?.ok_or_else(|| absent(handle))?;
                 Ok(Found::Pv(pool, pv))
             }
@@ -96,14 +97,42 @@ impl<M: Mounts> Controller<M> {
                 Ok((pool, Ok(Some(pv)))) => search.found.push((pool, pv)),
                 Ok((_, Ok(None))) => {}
                 Ok((pool, Err(error))) => search.broken.push((pool, error)),
-                Err(status) => search.silent.push(format!("{}: {}", answer.name, status.message())),
+                Err(status) => {
+                    search.silent.push((answer.id, format!("{}: {}", answer.name, status.message())));
+                }
             }
         }
+        // Pools that nobody knows of any more have not answered either.
+        search.silent.extend(self.pools.known().incomplete().map(|trouble| (None, trouble)));
         search
     }
 }
 
 impl Search {
+    /// Without those that were deleted and retained: to everybody but `DeleteVolume`, they are not there.
+    pub(super) fn in_use(mut self) -> Self {
+        self.found.retain(|(_, pv)| is_in_use(pv));
+        self
+    }
+
+    /// Before the PV of this name in `pool` is changed: another pool that does not answer may have one too, which may be
+    /// the one that is meant.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` where there is such a pool.
+    pub(super) fn check_no_other(&self, name: &str, pool: &PoolId) -> Result<(), Status> {
+        let others = self.silent.iter().filter(|(id, _)| id.as_ref() != Some(pool));
+        let others = others.map(|(_, why)| why.as_str()).collect::<Vec<_>>().join("; ");
+        if others.is_empty() {
+            return Ok(());
+        }
+        let sentence = format!(
+            "pool {pool} has a PV {name}, and others, which may have the one that is meant, do not answer: {others}; \
+             use the id {pool}/{name} if it is that of {pool}"
+        );
+        Err(failed(Code::Unavailable, sentence))
+    }
+
     /// The only PV of this name; none where all pools say so.
     ///
     /// # Errors
@@ -128,10 +157,15 @@ impl Search {
         if self.silent.is_empty() {
             return Ok(());
         }
-        let silent = self.silent.join("; ");
+        let silent = self.silent.iter().map(|(_, why)| why.as_str()).collect::<Vec<_>>().join("; ");
         let sentence = format!("the pools that answer have no PV {name}, and others do not answer: {silent}");
         Err(failed(Code::Unavailable, sentence))
     }
+}
+
+/// Whether a PV is there for others than `DeleteVolume`.
+pub(super) fn is_in_use(pv: &Pv) -> bool {
+    pv.state == State::InUse
 }
 
 /// There is no such PV.

@@ -5,7 +5,10 @@ use std::{fmt, str::FromStr, sync::Arc};
 use tonic::{Code, Status};
 use tracing::warn;
 
-use super::{Controller, bytes, find::for_each};
+use super::{
+    Controller, bytes,
+    find::{for_each, is_in_use},
+};
 use crate::{
     csi::{
         generated::{
@@ -24,7 +27,6 @@ use crate::{
         layout::Place,
         parameters::Parameters,
         pool::{Pool, Pv},
-        record::State,
     },
 };
 
@@ -64,7 +66,10 @@ impl<M: Mounts> Controller<M> {
 
     /// A page of what `entry` makes of the PVs in use, those that it passes over left out, and the token of the next one.
     ///
-    /// A pool that does not answer is left out, with a line in the log.
+    /// A storage that nobody has used and that does not answer is left out, with a line in the log.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` where a pool that was used does not answer: a list without its PVs would say that they are gone.
     pub(super) async fn page<E>(
         &self,
         max_entries: i32,
@@ -79,7 +84,7 @@ impl<M: Mounts> Controller<M> {
                 failed(Code::Aborted, "starting_token is none of this driver's: begin again without one")
             })?),
         };
-        let mut all = self.all(deadline).await;
+        let mut all = self.all(deadline).await?;
         all.retain(|listed| after.as_ref().is_none_or(|after| listed.token() > *after));
         all.sort_unstable_by_key(Listed::token);
         let (mut entries, mut last) = (Vec::new(), None);
@@ -95,22 +100,26 @@ impl<M: Mounts> Controller<M> {
         Ok((entries, String::new()))
     }
 
-    async fn all(&self, deadline: Deadline) -> Vec<Listed> {
+    async fn all(&self, deadline: Deadline) -> Result<Vec<Listed>, Status> {
         let mut all = Vec::new();
         for answer in self.pools.each(for_each(deadline), Pool::list).await {
             match answer.outcome {
                 Ok((pool, pvs)) => {
-                    let in_use = pvs.into_iter().filter(|pv| pv.state == State::InUse);
+                    let in_use = pvs.into_iter().filter(is_in_use);
                     let listed =
                         |pv| Listed { pool: pool.clone(), parameters: answer.parameters.clone(), pv };
                     all.extend(in_use.map(listed));
+                }
+                Err(status) if answer.id.is_some_and(|id| self.pools.known().get(&id).is_some()) => {
+                    let sentence = format!("{} does not answer: {}", answer.name, status.message());
+                    return Err(failed(Code::Unavailable, sentence));
                 }
                 Err(status) => {
                     warn!(target: "kadalu", pool = answer.name, error = status.message(), "a pool is left out of the list");
                 }
             }
         }
-        all
+        Ok(all)
     }
 }
 

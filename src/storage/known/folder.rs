@@ -35,8 +35,26 @@ type Stamp = (u64, u64, i64, i64);
 
 #[derive(Debug)]
 struct Seen<T> {
-    files: BTreeMap<String, (Stamp, Option<T>)>,
-    trouble: Option<io::ErrorKind>,
+    files: BTreeMap<String, File<T>>,
+    trouble: Option<String>,
+}
+
+#[derive(Debug)]
+struct File<T> {
+    stamp: Stamp,
+    /// What it said when it could be read last.
+    content: Option<T>,
+    /// Why it cannot be read now.
+    trouble: Option<String>,
+}
+
+/// What a directory says.
+#[derive(Debug)]
+pub(super) struct Contents<T> {
+    /// In the order of the files' names.
+    pub(super) all: Vec<T>,
+    /// What has not been read, and why: there may be more than `all`.
+    pub(super) trouble: Option<String>,
 }
 
 impl<T: Clone> Folder<T> {
@@ -45,45 +63,51 @@ impl<T: Clone> Folder<T> {
         Self { dir: dir.to_owned(), ending, read, seen }
     }
 
-    /// What the good ones say, in the order of their names.
-    pub(super) fn files(&self) -> Vec<T> {
+    /// What the files say; one that has become bad, what it said before, which is better than nothing.
+    pub(super) fn files(&self) -> Contents<T> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let names = match self.names() {
-            Ok(names) => {
-                seen.trouble = None;
-                names
-            }
-            Err(error) => {
-                // What was known is better than nothing.
-                if seen.trouble.replace(error.kind()) != Some(error.kind()) {
-                    warn!(target: "kadalu", path = %self.dir.display(), %error, "cannot read the directory of pools");
-                }
-                return seen.files.values().filter_map(|(_, content)| content.clone()).collect();
-            }
-        };
+        let trouble = self.look(&mut seen).err();
+        if let Some(trouble) = trouble.as_ref().filter(|trouble| seen.trouble.as_ref() != Some(trouble)) {
+            warn!(target: "kadalu", path = %self.dir.display(), trouble, "cannot read the directory of pools");
+        }
+        seen.trouble = trouble;
+        let spoilt = seen.files.values().find_map(|file| file.trouble.clone());
+        let all = seen.files.values().filter_map(|file| file.content.clone()).collect();
+        Contents { all, trouble: seen.trouble.clone().or(spoilt) }
+    }
+
+    fn look(&self, seen: &mut Seen<T>) -> Result<(), String> {
+        let mut names = self.names().map_err(|error| format!("{}: {error}", self.dir.display()))?;
+        let many = names.len() > MAX_FILES;
+        names.truncate(MAX_FILES);
         seen.files.retain(|name, _| names.contains(name));
         for name in names {
             let path = self.dir.join(&name);
-            let Ok(stamp) = fs::metadata(&path).map(|m| (m.ino(), m.size(), m.mtime(), m.mtime_nsec()))
-            else {
-                continue;
-            };
-            if seen.files.get(&name).is_some_and(|(before, _)| *before == stamp) {
+            let stamp = fs::metadata(&path).map_err(|error| format!("{}: {error}", path.display()));
+            let stamp = stamp.map(|m| (m.ino(), m.size(), m.mtime(), m.mtime_nsec()))?;
+            if seen.files.get(&name).is_some_and(|file| file.stamp == stamp) {
                 continue;
             }
-            let content = self.file(&name, &path);
-            seen.files.insert(name, (stamp, content));
+            let (content, trouble) = match self.file(&name, &path) {
+                Ok(content) => (content, None),
+                Err(trouble) => {
+                    warn!(target: "kadalu", trouble, "a file of a pool cannot be read: what it said before holds");
+                    (seen.files.remove(&name).and_then(|file| file.content), Some(trouble))
+                }
+            };
+            seen.files.insert(name, File { stamp, content, trouble });
         }
-        seen.files.values().filter_map(|(_, content)| content.clone()).collect()
+        if many {
+            return Err(format!("{}: only {MAX_FILES} files are read", self.dir.display()));
+        }
+        Ok(())
     }
 
-    fn file(&self, name: &str, path: &Path) -> Option<T> {
+    fn file(&self, name: &str, path: &Path) -> Result<Option<T>, String> {
         let stem = name.strip_suffix(self.ending).unwrap_or(name);
         let bytes = read_bounded(path, MAX_FILE).map_err(|error| error.to_string());
-        bytes.and_then(|bytes| (self.read)(stem, &bytes)).unwrap_or_else(|error| {
-            warn!(target: "kadalu", path = %path.display(), error, "a file of a pool is left out of account");
-            None
-        })
+        let read = bytes.and_then(|bytes| (self.read)(stem, &bytes));
+        read.map_err(|error| format!("{}: {error}", path.display()))
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
@@ -96,7 +120,6 @@ impl<T: Clone> Folder<T> {
             }
         }
         names.sort_unstable();
-        names.truncate(MAX_FILES);
         Ok(names)
     }
 }

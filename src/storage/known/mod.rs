@@ -68,7 +68,7 @@ impl Known {
     /// All of them, each once: those that were used, by their ids, then the storages that were not.
     pub fn all(&self) -> Vec<KnownPool> {
         let mut storages = self.storages();
-        let mut all = self.learned.files();
+        let mut all = self.learned.files().all;
         for pool in &mut all {
             let same = |storage: &KnownPool| pool.parameters.is_same_volume(&storage.parameters);
             if let Some(at) = storages.iter().position(same) {
@@ -81,8 +81,15 @@ impl Known {
         all
     }
 
-    fn storages(&self) -> Vec<KnownPool> {
-        self.storages.as_ref().map(Folder::files).unwrap_or_default()
+    /// The storages of the directory, whether or not anybody has used them; without ids.
+    pub fn storages(&self) -> Vec<KnownPool> {
+        self.storages.as_ref().map(|storages| storages.files().all).unwrap_or_default()
+    }
+
+    /// Why there may be pools that are not among [`Known::all`]: what cannot be read, a sentence; none while all is read.
+    pub fn incomplete(&self) -> Option<String> {
+        let storages = self.storages.as_ref().and_then(|storages| storages.files().trouble);
+        storages.or_else(|| self.learned.files().trouble)
     }
 
     /// The parameters of a StorageClass, with what the storage that it means says where they say nothing, and with all
@@ -113,7 +120,7 @@ impl Known {
                 complete
             }
         };
-        for pool in self.learned.files() {
+        for pool in self.learned.files().all {
             if pool.parameters.is_same_volume(&complete) {
                 complete.add_servers(&pool.parameters.servers);
             }
@@ -133,7 +140,7 @@ impl Known {
     /// It cannot be written.
     pub fn learn(&self, id: &PoolId, parameters: &Parameters) -> Result<bool, Error> {
         let mut all = parameters.clone();
-        let before = self.learned.files().into_iter().find(|pool| pool.id.as_ref() == Some(id));
+        let before = self.learned.files().all.into_iter().find(|pool| pool.id.as_ref() == Some(id));
         if let Some(before) = &before {
             all.add_servers(&before.parameters.servers);
             // A class that says nothing of it does not take it from the PVs of another one.
@@ -287,6 +294,34 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_read_is_told_and_what_was_read_before_holds() {
+        let (state, storages) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let dir = storages.path().join("storages");
+        let known = Known::open(state.path(), Some(&dir)).unwrap();
+        assert!(known.incomplete().unwrap().contains("storages"));
+        fs::create_dir(&dir).unwrap();
+        info(&dir, "pool-1", KADALU);
+        assert_eq!((known.incomplete(), known.all().len()), (None, 1));
+        let before = known.all();
+        info(&dir, "pool-1", "{");
+        assert!(known.incomplete().unwrap().contains("pool-1.info"));
+        assert_eq!(known.all(), before);
+        fs::rename(&dir, storages.path().join("away")).unwrap();
+        assert!(known.incomplete().is_some());
+        assert_eq!(known.all(), before);
+        fs::rename(storages.path().join("away"), &dir).unwrap();
+        info(&dir, "pool-1", KADALU);
+        assert_eq!((known.incomplete(), known.all()), (None, before));
+        for n in 0..1000 {
+            info(&dir, &format!("other-{n:04}"), r#"{"type": "Replica3"}"#);
+        }
+        assert!(known.incomplete().unwrap().contains("1000"));
+        assert!(Known::open(state.path(), None).unwrap().incomplete().is_none());
+        fs::write(state.path().join(format!("pools/{ID}.json")), "{").unwrap();
+        assert!(Known::open(state.path(), None).unwrap().incomplete().is_some());
+    }
+
+    #[test]
     fn a_pool_that_was_learned_is_known_after_a_restart_with_all_its_servers() {
         let (state, storages) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         info(storages.path(), "pool-1", KADALU);
@@ -318,7 +353,8 @@ mod tests {
         let known = Known::open(state.path(), None).unwrap();
         assert_eq!(known.all().iter().map(shown).collect::<Vec<_>>(), ["true - g9:24007,g2:24007:/vol"]);
         fs::write(path, "{").unwrap();
-        assert_eq!(known.all(), []);
+        assert_eq!(known.all().len(), 1);
+        assert_eq!(Known::open(state.path(), None).unwrap().all(), []);
     }
 
     #[test]

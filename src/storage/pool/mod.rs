@@ -82,7 +82,7 @@ pub struct Pool {
 impl Pool {
     /// The pool whose volume is mounted at `root`, as a whole.
     ///
-    /// Where `root` is a mount point now, each later call fails with `Unavailable` when it is none any more, and does not
+    /// Where `root` is a mount point now, each later call fails with `Gone` when it is none any more, and does not
     /// touch what lies beneath.
     ///
     /// # Errors
@@ -157,7 +157,7 @@ impl Pool {
         let (root, mounted) = Directory::root(&self.root)?;
         if self.mounted && !mounted {
             let message = format!("no volume is mounted at {root} any more; see kadalu mounts");
-            return Err(Error::new(Reason::Unavailable, message));
+            return Err(Error::new(Reason::Gone, message));
         }
         Ok(root)
     }

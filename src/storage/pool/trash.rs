@@ -218,7 +218,7 @@ impl Emptier {
         let place =
             if self.levels.len() > 1 { format!("{entry}{between}{name}") } else { entry.into_owned() };
         let error = Error::errno(format_args!("cannot remove {TRASH}/{place}"), errno);
-        if matches!(error.reason(), Reason::Unavailable | Reason::Timeout) {
+        if matches!(error.reason(), Reason::Unavailable | Reason::Gone | Reason::Timeout) {
             return Err(error);
         }
         self.last_failed();

@@ -88,8 +88,8 @@ impl Entry {
             work(&pool)
         });
         let outcome = outcome.await?;
-        if outcome.as_ref().is_err_and(|error| error.reason() == storage::Reason::Unavailable) {
-            // The root may have been unmounted: the next one looks.
+        if outcome.as_ref().is_err_and(|error| error.reason() == storage::Reason::Gone) {
+            // The next one mounts it anew. Whatever else passes by itself goes on here: the trash is being emptied.
             self.live.forget(|current| Arc::ptr_eq(current, &live)).await;
         }
         Ok(outcome?)

@@ -32,6 +32,7 @@ use crate::{
         known::{Known, KnownPool},
         parameters::{Parameters, PvKind},
         pool::Pool,
+        record::Reclaim,
     },
     transport::ServerAddress,
 };
@@ -78,6 +79,8 @@ pub(super) struct Home {
 pub(super) struct Answer<T> {
     /// What it is called in messages.
     pub(super) name: String,
+    /// The volume's id, where it is known, whether or not it has answered.
+    pub(super) id: Option<PoolId>,
     /// What is known of it.
     pub(super) parameters: Arc<Parameters>,
     pub(super) outcome: Result<(PoolId, T), Status>,
@@ -205,6 +208,46 @@ impl<M: Mounts> Pools<M> {
         })
     }
 
+    /// What becomes of a PV of kadalu's in this pool, whose record does not say it: what its storage says.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` where no storage can be told to be of this pool: to guess would be to delete what is to be kept.
+    pub(super) async fn reclaim(&self, id: &PoolId) -> Result<Reclaim, Status> {
+        let learned = self.known().get(id);
+        let mut asked = JoinSet::new();
+        for storage in self.known().storages() {
+            let pools = self.clone();
+            asked.spawn(async move {
+                let told =
+                    pools.examination(&storage.parameters).await.map(|examination| examination.id.clone());
+                (storage, told)
+            });
+        }
+        let (mut policies, mut silent) = (Vec::new(), Vec::new());
+        for (storage, told) in asked.join_all().await {
+            let same = |pool: &KnownPool| pool.parameters.is_same_volume(&storage.parameters);
+            match told {
+                Ok(told) if told == *id => policies.push(storage.parameters.reclaim.unwrap_or_default()),
+                Ok(_) => {}
+                Err(_) if learned.as_ref().is_some_and(same) => {
+                    policies.push(storage.parameters.reclaim.unwrap_or_default());
+                }
+                Err(status) => silent.push(format!("{}: {}", shown(&storage), status.message())),
+            }
+        }
+        silent.extend(self.known().incomplete());
+        // Where two storages of one volume do not agree, by the one that keeps the data.
+        let keeps = policies.iter().find(|policy| **policy != Reclaim::Delete);
+        keeps.or(policies.first()).copied().ok_or_else(|| {
+            let why = if silent.is_empty() { String::new() } else { format!(" ({})", silent.join("; ")) };
+            let sentence = format!(
+                "the PV is one of kadalu's, and no storage of --storages says whether it is to be deleted or archived: \
+                 none is known to be of the volume {id}{why}; name that volume's servers in one"
+            );
+            failed(Code::Unavailable, sentence)
+        })
+    }
+
     async fn identify(self, pool: KnownPool) -> Result<PoolId, Status> {
         if let Some(id) = pool.id {
             return Ok(id);
@@ -232,20 +275,19 @@ impl<M: Mounts> Pools<M> {
     ) -> Vec<Answer<T>> {
         let asked = self.known().all().into_iter().map(|pool| {
             let (pools, work) = (self.clone(), work.clone());
-            let name = match (&pool.name, &pool.parameters.volume) {
-                (Some(name), Some(volume)) => format!("{name} (volume {volume})"),
-                (_, volume) => format!("volume {}", volume.as_deref().unwrap_or_default()),
-            };
+            let name = shown(&pool);
             let parameters = Arc::new(pool.parameters.clone());
             async move {
+                let mut known = pool.id.clone();
                 let answer = async {
                     let id = pools.clone().identify(pool).await?;
+                    known = Some(id.clone());
                     let outcome = pools.run(&id, work).await?;
                     Ok((id, outcome))
                 };
                 let late = || failed(Code::Unavailable, format_args!("no answer within {within:.1?}"));
                 let outcome = timeout(within, answer).await.unwrap_or_else(|_| Err(late()));
-                Answer { name, parameters, outcome }
+                Answer { name, id: known, parameters, outcome }
             }
         });
         let mut answers = asked.collect::<JoinSet<_>>().join_all().await;
@@ -292,6 +334,14 @@ impl Home {
     /// What an admin should know of the volume, a sentence each.
     pub(super) fn warnings(&self) -> Vec<String> {
         self.examined.iter().flat_map(|examination| examination.examined.warnings()).collect()
+    }
+}
+
+/// What a pool is called in messages.
+fn shown(pool: &KnownPool) -> String {
+    match (&pool.name, &pool.parameters.volume) {
+        (Some(name), Some(volume)) => format!("{name} (volume {volume})"),
+        (_, volume) => format!("volume {}", volume.as_deref().unwrap_or_default()),
     }
 }
 

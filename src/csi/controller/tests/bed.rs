@@ -183,19 +183,30 @@ fn sharded(volume: &str, number: u8) -> Volfile<'static> {
 impl Bed {
     /// With the volumes `vol` (1), `other` (2), `dist` (3), `shard` (4) and `anonymous`, which does not tell its id.
     pub(super) async fn start() -> Self {
-        Self::start_in(tempfile::tempdir().unwrap()).await
+        Self::start_in(tempfile::tempdir().unwrap(), Fake::default()).await
     }
 
     /// After everything else has ended, with what is on disk.
     pub(super) async fn restart(self) -> Self {
+        self.restart_as(Fake::default()).await
+    }
+
+    /// The same, and a volume behaves so from the start.
+    pub(super) async fn restart_with(self, volume: &str, behaviour: Behaviour) -> Self {
+        let mounts = Fake::default();
+        mounts.set(volume, Some(behaviour));
+        self.restart_as(mounts).await
+    }
+
+    async fn restart_as(self, mounts: Fake) -> Self {
         let Self { dir, cluster, .. } = self;
         drop(cluster);
         // The old one listens there.
         std::fs::remove_file(dir.path().join("g.sock")).unwrap();
-        Self::start_in(dir).await
+        Self::start_in(dir, mounts).await
     }
 
-    async fn start_in(dir: tempfile::TempDir) -> Self {
+    async fn start_in(dir: tempfile::TempDir, mounts: Fake) -> Self {
         let cluster = Server::new(Limits::default());
         let publish = |name: &str, volfile: Volfile<'_>| {
             cluster.publish(name, volfile.render().unwrap()).unwrap();
@@ -215,7 +226,6 @@ impl Bed {
         let connect = ConnectOptions { timeout: Duration::from_secs(5), ..ConnectOptions::default() };
         let client = client::Options { connect, ..client::Options::default() };
         let config = Config { client, is_visible: Some(|_| true), ..Config::new(&state) };
-        let mounts = Fake::default();
         let controller = Controller::start(config, known, mounts.clone()).unwrap();
         Self { controller, mounts, cluster, dir }
     }

@@ -5,7 +5,10 @@ use std::{fs, time::Duration};
 use tonic::Code;
 
 use super::bed::{Bed, Behaviour, MIB, failure, id};
-use crate::mount::Reason;
+use crate::{
+    mount::Reason,
+    storage::{self, pool::Pool},
+};
 
 /// Waits for what is done in the background.
 async fn soon(is_so: impl Fn() -> bool) {
@@ -84,11 +87,71 @@ async fn a_pool_that_does_not_answer_may_have_it() {
     bed.mounts.set("other", Some(Behaviour::Refuses(Reason::Bricks)));
     let (code, sentence) = failure(bed.delete("pvc-2").await);
     assert!(code == Code::Unavailable && sentence.contains("pool-2 (volume other)"), "{sentence}");
-    // It is here: who else may have it does not matter.
-    bed.delete("pvc-1").await.unwrap();
-    assert!(!bed.root(1).join("subvol/d3/d3/pvc-1").exists());
+    // It is here, and the one that is meant may be there.
+    let (code, sentence) = failure(bed.delete("pvc-1").await);
+    assert!(code == Code::Unavailable && sentence.contains("pool-2 (volume other)"), "{sentence}");
+    assert!(bed.root(1).join("subvol/d3/d3/pvc-1").exists());
     bed.mounts.set("other", None);
-    bed.delete("pvc-2").await.unwrap();
+    for name in ["pvc-1", "pvc-2"] {
+        bed.delete(name).await.unwrap();
+    }
+    assert!(!bed.root(1).join("subvol/d3/d3/pvc-1").exists());
+}
+
+#[tokio::test]
+async fn storages_that_cannot_be_read_may_have_it() {
+    let bed = Bed::start().await;
+    bed.delete("pvc-1").await.unwrap();
+    let (storages, away) = (bed.dir.path().join("storages"), bed.dir.path().join("away"));
+    fs::write(storages.join("pool-1.info"), "{").unwrap();
+    let (code, sentence) = failure(bed.delete("pvc-1").await);
+    assert!(code == Code::Unavailable && sentence.contains("pool-1.info"), "{sentence}");
+    fs::remove_file(storages.join("pool-1.info")).unwrap();
+    fs::rename(&storages, &away).unwrap();
+    assert_eq!(failure(bed.delete("pvc-1").await).0, Code::Unavailable);
+    fs::rename(&away, &storages).unwrap();
+    bed.delete("pvc-1").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pv_of_kadalu_is_not_deleted_while_nothing_says_so() {
+    let bed = Bed::start().await;
+    // Its class has learned the pool; no storage is of it.
+    bed.create("pvc-0", 1).await;
+    bed.kadalu_pv(1, "d3/d3/pvc-1", MIB as u64);
+    let volume_id = format!("{}/pvc-1", id(1));
+    let stays = async |word: &str| {
+        for volume_id in ["pvc-1", &volume_id] {
+            let (code, sentence) = failure(bed.delete(volume_id).await);
+            assert!(code == Code::Unavailable && sentence.contains(word), "{sentence}");
+        }
+        assert!(bed.root(1).join("subvol/d3/d3/pvc-1").exists());
+    };
+    stays("no storage").await;
+    fs::write(bed.dir.path().join("storages/pool-1.info"), "{").unwrap();
+    stays("pool-1.info").await;
+    bed.storage("pool-1", "unix:/nobody.sock", "vol", "");
+    stays("nobody.sock").await;
+    // By another address than the class has, which is told by the volume's id.
+    fs::hard_link(bed.dir.path().join("g.sock"), bed.dir.path().join("g2.sock")).unwrap();
+    let host = format!("unix:{}", bed.dir.path().join("g2.sock").display());
+    bed.storage("pool-1", &host, "vol", r#", "pvReclaimPolicy": "archive""#);
+    bed.delete("pvc-1").await.unwrap();
+    assert!(bed.root(1).join("subvol/d3/d3/archived-pvc-1").exists());
+}
+
+#[tokio::test]
+async fn only_a_root_that_is_gone_is_mounted_anew() {
+    let bed = Bed::start().await;
+    bed.create("pvc-1", 1).await;
+    let pool = id(1).parse().unwrap();
+    for (reason, mounts) in [(storage::Reason::Unavailable, 1), (storage::Reason::Gone, 2)] {
+        let fails = move |_: &Pool| Err::<(), _>(storage::Error::new(reason, "the volume is being emptied"));
+        let (code, _) = failure(bed.controller.pools.run(&pool, fails).await);
+        assert_eq!(code, Code::Unavailable);
+        bed.controller.pools.run(&pool, |_| Ok(())).await.unwrap();
+        assert_eq!(bed.mounts.asked(), mounts, "{reason:?}");
+    }
 }
 
 #[tokio::test]

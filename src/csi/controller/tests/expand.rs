@@ -2,9 +2,12 @@
 
 use tonic::{Code, Request, Status};
 
-use super::bed::{Bed, MIB, block, failure, id, mounted};
-use crate::csi::generated::{
-    CapacityRange, ControllerExpandVolumeRequest, VolumeCapability, controller_server::Controller as _,
+use super::bed::{Bed, Behaviour, MIB, block, failure, id, mounted};
+use crate::{
+    csi::generated::{
+        CapacityRange, ControllerExpandVolumeRequest, VolumeCapability, controller_server::Controller as _,
+    },
+    mount::Reason,
 };
 
 async fn expand(bed: &Bed, volume_id: &str, required: i64, limit: i64) -> Result<i64, Status> {
@@ -57,6 +60,10 @@ async fn a_pv_of_kadalu_grows_in_its_record() {
     let bed = Bed::start().await;
     bed.storage("pool-1", &bed.host(), "vol", "");
     bed.kadalu_pv(1, "d3/d3/pvc-1", MIB as u64);
+    bed.storage("pool-2", &bed.host(), "other", "");
+    bed.mounts.set("other", Some(Behaviour::Refuses(Reason::Bricks)));
+    assert_eq!(failure(expand(&bed, "pvc-1", 2 * MIB, 0).await).0, Code::Unavailable);
+    bed.mounts.set("other", None);
     assert_eq!(expand(&bed, "pvc-1", 2 * MIB, 0).await.unwrap(), 2 * MIB);
     let record = std::fs::read_to_string(bed.root(1).join("info/subvol/d3/d3/pvc-1.json")).unwrap();
     assert!(record.starts_with(r#"{"size":2097152,"path_prefix":"subvol/d3/d3""#), "{record}");

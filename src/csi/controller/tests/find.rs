@@ -7,9 +7,9 @@ use tonic::{Code, Request, Status};
 use super::bed::{Bed, Behaviour, MIB, block, failure, id, inner, mounted};
 use crate::{
     csi::generated::{
-        ControllerGetVolumeHealthRequest, ControllerGetVolumeRequest, ControllerGetVolumeResponse,
-        ValidateVolumeCapabilitiesRequest, ValidateVolumeCapabilitiesResponse, VolumeHealthErrorType,
-        controller_server::Controller as _,
+        CapacityRange, ControllerExpandVolumeRequest, ControllerGetVolumeHealthRequest,
+        ControllerGetVolumeRequest, ControllerGetVolumeResponse, ValidateVolumeCapabilitiesRequest,
+        ValidateVolumeCapabilitiesResponse, VolumeHealthErrorType, controller_server::Controller as _,
     },
     mount::Reason,
 };
@@ -165,4 +165,29 @@ async fn what_is_wrong_is_said_by_its_name() {
     bed.mounts.set("vol", Some(Behaviour::Refuses(Reason::Bricks)));
     let unmounted = health(&bed, &off).await;
     assert!(unmounted.is_empty() || unmounted[0].1 == "Disconnected", "{unmounted:?}");
+}
+
+#[tokio::test]
+async fn a_retained_pv_is_not_there_any_more() {
+    let bed = Bed::start().await;
+    let retain = ("reclaim", "retain");
+    let directory = bed.ask(bed.request("pvc-1", 1, &[retain])).await.unwrap().volume_id;
+    let other = [retain, ("gluster_volname", "other"), ("single_pv_per_pool", "True")];
+    let whole = bed.ask(bed.request("pvc-2", 1, &other)).await.unwrap().volume_id;
+    for volume_id in [directory.as_str(), &whole, "pvc-1"] {
+        bed.delete(volume_id).await.unwrap();
+        let expand = ControllerExpandVolumeRequest {
+            volume_id: volume_id.to_owned(),
+            capacity_range: Some(CapacityRange { required_bytes: 2 * MIB, limit_bytes: 0 }),
+            ..Default::default()
+        };
+        for code in [
+            failure(validate(&bed, question(volume_id)).await).0,
+            failure(get(&bed, volume_id).await).0,
+            failure(bed.controller.controller_expand_volume(Request::new(expand)).await).0,
+        ] {
+            assert_eq!(code, Code::NotFound, "{volume_id}");
+        }
+        bed.delete(volume_id).await.unwrap();
+    }
 }

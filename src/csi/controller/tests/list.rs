@@ -85,7 +85,7 @@ async fn tokens_of_others_are_refused() {
 }
 
 #[tokio::test]
-async fn a_dead_pool_is_left_out() {
+async fn a_storage_that_nobody_has_used_is_left_out_while_it_is_dead() {
     let bed = Bed::start().await;
     bed.storage("pool-2", &bed.host(), "other", "");
     bed.storage("pool-3", "unix:/nobody.sock", "vol", "");
@@ -95,6 +95,20 @@ async fn a_dead_pool_is_left_out() {
     let sum = capacity(&bed, GetCapacityRequest::default()).await.unwrap();
     let one = bed.pool(1).capacity().unwrap().available(1.0).unwrap() as i64;
     assert!((sum.available_capacity - one).abs() < 1 << 30, "{sum:?} {one}");
+}
+
+#[tokio::test]
+async fn a_list_without_the_pvs_of_a_dead_pool_is_none() {
+    let bed = Bed::start().await;
+    bed.create("pvc-1", 1).await;
+    bed.ask(bed.request("pvc-2", 1, &[("gluster_volname", "other")])).await.unwrap();
+    assert_eq!(all(&bed, 0).await.len(), 2);
+    let bed = bed.restart_with("other", Behaviour::Refuses(Reason::Bricks)).await;
+    let (code, sentence) = failure(page(&bed, 0, "").await);
+    assert!(code == Code::Unavailable && sentence.contains("volume other"), "{sentence}");
+    let request = ControllerListVolumeHealthRequest::default();
+    let (code, _) = failure(bed.controller.controller_list_volume_health(Request::new(request)).await);
+    assert_eq!(code, Code::Unavailable);
 }
 
 #[tokio::test]

@@ -361,8 +361,8 @@ fn an_unmounted_volume_is_not_taken_for_the_directory_beneath() {
     let pool = Pool::open(&lab.path("mnt")).unwrap();
     create(&pool, "pvc-1", SIZE, Reclaim::Delete).unwrap();
     drop(mounted);
-    assert_eq!(reason(pool.get("pvc-1")), Reason::Unavailable);
-    assert_eq!(reason(create(&pool, "pvc-2", SIZE, Reclaim::Delete)), Reason::Unavailable);
+    assert_eq!(reason(pool.get("pvc-1")), Reason::Gone);
+    assert_eq!(reason(create(&pool, "pvc-2", SIZE, Reclaim::Delete)), Reason::Gone);
     assert!(lab.below("mnt", 1).is_empty());
     assert!(Pool::open(&lab.path("nowhere")).is_err());
 }
