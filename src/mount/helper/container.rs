@@ -8,6 +8,7 @@ use std::{
     io::Read,
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 use rustix::{
@@ -84,6 +85,7 @@ pub enum Placed {
 impl Rebind {
     /// Tells of each mount what has become of it.
     pub(super) fn carry_out(&self, tell: &mut dyn FnMut(Rebound)) -> Result<(), Failure> {
+        let since = Instant::now();
         let words = || format!("look into the mount namespace of process {}", self.pid);
         let process = format!("/proc/{}", self.pid);
         let open = OFlags::RDONLY | OFlags::CLOEXEC;
@@ -114,7 +116,7 @@ impl Rebind {
         if new.is_empty() && useless.is_empty() {
             return Ok(());
         }
-        let inside = Inside::enter(&namespace, self, host.volume.device)?;
+        let inside = Inside::enter(&namespace, self, host.volume.device, since)?;
         for new in new {
             match inside.replace(&new) {
                 Ok(None) => {}
