@@ -10,7 +10,7 @@ use std::{
 };
 
 use glusterd_client::mount::{
-    helper::{Earlier, Failed, Helper, Placed, Rebind, Rebound},
+    helper::{Earlier, Failed, Helper, Placed, Rebind, Rebound, open_mount},
     mountinfo::{MountEntry, MountTable},
 };
 use rustix::process::{Pid, Signal};
@@ -26,6 +26,8 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("stacked_mounts_in_a_container_become_one", stacked),
     ("mounts_of_others_in_a_container_are_not_touched", others),
     ("a_mount_of_the_host_itself_is_taken_away_in_a_container", useless),
+    ("what_was_no_target_is_left_alone", no_target),
+    ("a_file_system_that_is_held_keeps_its_number", held),
     ("a_mount_that_answers_is_not_dead", alive),
     ("locked_mounts_are_covered_once", locked),
     ("what_is_not_in_the_volume_any_more_is_said", removed),
@@ -98,6 +100,7 @@ fn request(container: &Container, earlier: &[Earlier], new: &Volume) -> Rebind {
         namespace: fs::metadata(format!("/proc/{pid}/ns/mnt")).unwrap().ino(),
         mount: new.mount.clone(),
         earlier: earlier.to_vec(),
+        roots: vec!["/".into()],
         except: Vec::new(),
         staging: new.mount.with_file_name("staging"),
     }
@@ -356,6 +359,37 @@ fn useless() {
     // The process goes when nobody has it mounted, here or there.
     block_on(helper().unmount(&old.mount, true, SOON)).unwrap();
     eventually("it has ended", || old.process.has_ended());
+}
+
+fn no_target() {
+    let (mut old, new) = (Volume::local("old"), Volume::local("new"));
+    let home = directory();
+    let (from, place) = (old.mount.display(), home.display());
+    let container = Container::new(&format!(
+        "cd {place}; mkdir whole a b; mount --bind {from} whole; mount --bind {from}/a a; mount --bind {from}/a/b b
+         umount {from}"
+    ));
+    let earlier = [earlier(&old)];
+    old.process.kill();
+    let request = request(&container, &earlier, &new);
+    assert_eq!(rebind(&Rebind { roots: vec!["/a/bc".into()], ..request.clone() }), []);
+    let rebound = rebind(&Rebind { roots: vec!["/a".into(), "/x".into()], ..request });
+    assert!(all(&rebound, Placed::Instead) && rebound.len() == 2, "a target, and what is in it: {rebound:?}");
+    assert_eq!(container.at(&home.join("whole"))[0].device, old.device());
+}
+
+fn held() {
+    let mut old = Volume::local("old");
+    let device = old.device();
+    assert!(open_mount(&old.mount, (device.0, device.1 + 1)).is_err(), "another file system");
+    old.process.kill();
+    let held = open_mount(&old.mount, device).unwrap();
+    block_on(helper().unmount(&old.mount, true, SOON)).unwrap();
+    assert!(open_mount(&old.mount, device).is_err(), "nothing is mounted there");
+    let others: Vec<_> = (0..3).map(|_| Volume::local("other")).collect();
+    assert!(others.iter().all(|other| other.device() != device));
+    drop(held);
+    assert_eq!(Volume::local("next").device(), device, "the kernel gives the lowest that is free");
 }
 
 fn alive() {

@@ -45,6 +45,9 @@ pub struct Rebind {
     pub mount: PathBuf,
     /// The file systems of the earlier processes.
     pub earlier: Vec<Earlier>,
+    /// The directories of the volume that are or were targets of ours, such as `/a/b`. A mount of anything that is neither one
+    /// of them nor in one is left alone: nobody can have it of us.
+    pub roots: Vec<PathBuf>,
     /// Mount points that are left alone, as that process sees them.
     pub except: Vec<PathBuf>,
     /// A directory of the host's own, for what is prepared; made where it is missing, but not its parent.
@@ -147,7 +150,9 @@ impl Rebind {
 
     pub(super) fn earlier(&self, entry: &MountEntry) -> Option<&Earlier> {
         let is = |earlier: &&Earlier| earlier.device == entry.device && earlier.source == entry.source;
-        self.earlier.iter().find(is).filter(|_| entry.fs_type == FS_TYPE)
+        let was_target = || self.roots.iter().any(|root| entry.root.starts_with(root));
+        let earlier = self.earlier.iter().find(is).filter(|_| entry.fs_type == FS_TYPE);
+        earlier.filter(|earlier| was_target() || entry.mount_point.ends_with(&earlier.place))
     }
 
     /// The mount of which the host has bound its targets, as a namespace has it that was copied with all its mounts.
