@@ -260,6 +260,7 @@ mod tests {
                 place: "pool/1".into(),
                 ended: true,
             }],
+            roots: vec!["/".into()],
             except: Vec::new(),
             staging: PathBuf::from("/nonexistent"),
         };

@@ -60,6 +60,9 @@ pub(super) struct StoredPool {
     /// Of its processes, the current one too, as long as containers may have copies of their mounts.
     #[serde(default)]
     pub(super) file_systems: Vec<StoredFileSystem>,
+    /// The directories of targets that are gone, the last ones: containers may have them still.
+    #[serde(default)]
+    pub(super) former: Vec<String>,
 }
 
 /// A process that can be told from a later one with the same number.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use glusterd_client::mount::{
-    helper::{Earlier, Failed, Placed, Rebind, Rebound},
+    helper::{Earlier, Failed, Helper, Placed, Rebind, Rebound, open_mount},
     mountinfo::{MountEntry, MountTable},
 };
 use rustix::process::{Pid, Signal};
@@ -20,11 +20,14 @@ use crate::volume::{SOON, Volume, block_on, directory, eventually, helper, make}
 pub(crate) const TESTS: &[(&str, fn())] = &[
     ("a_container_goes_on_with_what_it_had", as_it_was),
     ("a_planned_replacement_is_not_noticed_in_a_container", planned),
+    ("a_mount_is_replaced_where_the_kernel_knows_no_beneath", before_6_5),
     ("propagation_in_a_container_stays_what_it_was", propagation),
     ("mounts_below_dead_ones_come_back_with_them", nested),
     ("stacked_mounts_in_a_container_become_one", stacked),
     ("mounts_of_others_in_a_container_are_not_touched", others),
     ("a_mount_of_the_host_itself_is_taken_away_in_a_container", useless),
+    ("what_was_no_target_is_left_alone", no_target),
+    ("a_file_system_that_is_held_keeps_its_number", held),
     ("a_mount_that_answers_is_not_dead", alive),
     ("locked_mounts_are_covered_once", locked),
     ("what_is_not_in_the_volume_any_more_is_said", removed),
@@ -97,6 +100,7 @@ fn request(container: &Container, earlier: &[Earlier], new: &Volume) -> Rebind {
         namespace: fs::metadata(format!("/proc/{pid}/ns/mnt")).unwrap().ino(),
         mount: new.mount.clone(),
         earlier: earlier.to_vec(),
+        roots: vec!["/".into()],
         except: Vec::new(),
         staging: new.mount.with_file_name("staging"),
     }
@@ -186,6 +190,42 @@ fn planned() {
     }
     reader.kill().unwrap();
     reader.wait().unwrap();
+}
+
+/// Runs a program as on Linux before 6.5: a filter lets move_mount(2) refuse `MOVE_MOUNT_BENEATH`.
+const BEFORE_6_5: &str = r#"
+import ctypes, os, struct, sys
+def op(code, yes, no, k): return struct.pack("HBBI", code, yes, no, k)
+# The number of the call, and the lower half of its fifth argument.
+filter = b"".join([op(0x20, 0, 0, 0), op(0x15, 0, 3, 429), op(0x20, 0, 0, 48), op(0x45, 0, 1, 0x200),
+                   op(0x06, 0, 0, 0x50000 | 22), op(0x06, 0, 0, 0x7fff0000)])
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(22, 2, ctypes.byref(Program(len(filter) // 8, filter)), 0, 0) == 0, ctypes.get_errno()
+os.execv(sys.argv[1], sys.argv[1:])
+"#;
+
+fn before_6_5() {
+    let (mut old, new) = (Volume::local("old"), Volume::local("new"));
+    let home = directory();
+    let (from, place) = (old.mount.display(), home.display());
+    let container = Container::new(&format!(
+        "cd {place}; mkdir 'a whole'; touch file; mount --bind {from} 'a whole'; mount --bind {from}/a/b 'a whole/a/b'
+         mount --bind {from}/a/name file; umount {from}"
+    ));
+    let earlier = [earlier(&old)];
+    old.process.kill();
+    let exe = std::env::current_exe().unwrap().into();
+    let arguments = vec!["-c".into(), BEFORE_6_5.into(), exe, "mount-helper".into()];
+    let old_kernel = Helper { program: "python3".into(), arguments };
+    let request = request(&container, &earlier, &new);
+    let (rebound, result) = block_on(old_kernel.rebind(&request, SOON));
+    assert_eq!(result, Ok(()));
+    assert!(all(&rebound, Placed::Instead) && rebound.len() == 2, "{rebound:?}");
+    let script = format!("cd {place}; cat 'a whole/name' 'a whole/a/b/name' file");
+    assert_eq!(container.run(&script).as_deref(), Some("newnewnew"));
+    assert_eq!(container.table().of_device(old.device()).count(), 0);
 }
 
 fn propagation() {
@@ -319,6 +359,37 @@ fn useless() {
     // The process goes when nobody has it mounted, here or there.
     block_on(helper().unmount(&old.mount, true, SOON)).unwrap();
     eventually("it has ended", || old.process.has_ended());
+}
+
+fn no_target() {
+    let (mut old, new) = (Volume::local("old"), Volume::local("new"));
+    let home = directory();
+    let (from, place) = (old.mount.display(), home.display());
+    let container = Container::new(&format!(
+        "cd {place}; mkdir whole a b; mount --bind {from} whole; mount --bind {from}/a a; mount --bind {from}/a/b b
+         umount {from}"
+    ));
+    let earlier = [earlier(&old)];
+    old.process.kill();
+    let request = request(&container, &earlier, &new);
+    assert_eq!(rebind(&Rebind { roots: vec!["/a/bc".into()], ..request.clone() }), []);
+    let rebound = rebind(&Rebind { roots: vec!["/a".into(), "/x".into()], ..request });
+    assert!(all(&rebound, Placed::Instead) && rebound.len() == 2, "a target, and what is in it: {rebound:?}");
+    assert_eq!(container.at(&home.join("whole"))[0].device, old.device());
+}
+
+fn held() {
+    let mut old = Volume::local("old");
+    let device = old.device();
+    assert!(open_mount(&old.mount, (device.0, device.1 + 1)).is_err(), "another file system");
+    old.process.kill();
+    let held = open_mount(&old.mount, device).unwrap();
+    block_on(helper().unmount(&old.mount, true, SOON)).unwrap();
+    assert!(open_mount(&old.mount, device).is_err(), "nothing is mounted there");
+    let others: Vec<_> = (0..3).map(|_| Volume::local("other")).collect();
+    assert!(others.iter().all(|other| other.device() != device));
+    drop(held);
+    assert_eq!(Volume::local("next").device(), device, "the kernel gives the lowest that is free");
 }
 
 fn alive() {

@@ -186,6 +186,19 @@ impl Place {
     }
 }
 
+/// Opens what is mounted at a path, without a word to its file system, where that is the one with this number.
+///
+/// # Errors
+/// `ESTALE` where another file system, or nothing, is mounted there.
+pub fn open_mount(path: &Path, device: (u32, u32)) -> std::io::Result<OwnedFd> {
+    let mount = rustix::fs::open(path, PATH | OFlags::NOFOLLOW, Mode::empty())?;
+    let id = mount_id(&mount)?;
+    match MountTable::read()?.by_id(id).filter(|entry| entry.device == device) {
+        Some(_) => Ok(mount),
+        None => Err(Errno::STALE.into()),
+    }
+}
+
 /// The number of the mount that an open file is on.
 fn mount_id(file: &OwnedFd) -> std::io::Result<u64> {
     mount_id_of(&fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd()))?)

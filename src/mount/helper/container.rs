@@ -8,6 +8,7 @@ use std::{
     io::Read,
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 use rustix::{
@@ -44,6 +45,9 @@ pub struct Rebind {
     pub mount: PathBuf,
     /// The file systems of the earlier processes.
     pub earlier: Vec<Earlier>,
+    /// The directories of the volume that are or were targets of ours, such as `/a/b`. A mount of anything that is neither one
+    /// of them nor in one is left alone: nobody can have it of us.
+    pub roots: Vec<PathBuf>,
     /// Mount points that are left alone, as that process sees them.
     pub except: Vec<PathBuf>,
     /// A directory of the host's own, for what is prepared; made where it is missing, but not its parent.
@@ -84,6 +88,7 @@ pub enum Placed {
 impl Rebind {
     /// Tells of each mount what has become of it.
     pub(super) fn carry_out(&self, tell: &mut dyn FnMut(Rebound)) -> Result<(), Failure> {
+        let since = Instant::now();
         let words = || format!("look into the mount namespace of process {}", self.pid);
         let process = format!("/proc/{}", self.pid);
         let open = OFlags::RDONLY | OFlags::CLOEXEC;
@@ -114,7 +119,7 @@ impl Rebind {
         if new.is_empty() && useless.is_empty() {
             return Ok(());
         }
-        let inside = Inside::enter(&namespace, self, host.volume.device)?;
+        let inside = Inside::enter(&namespace, self, host.volume.device, since)?;
         for new in new {
             match inside.replace(&new) {
                 Ok(None) => {}
@@ -145,7 +150,9 @@ impl Rebind {
 
     pub(super) fn earlier(&self, entry: &MountEntry) -> Option<&Earlier> {
         let is = |earlier: &&Earlier| earlier.device == entry.device && earlier.source == entry.source;
-        self.earlier.iter().find(is).filter(|_| entry.fs_type == FS_TYPE)
+        let was_target = || self.roots.iter().any(|root| entry.root.starts_with(root));
+        let earlier = self.earlier.iter().find(is).filter(|_| entry.fs_type == FS_TYPE);
+        earlier.filter(|earlier| was_target() || entry.mount_point.ends_with(&earlier.place))
     }
 
     /// The mount of which the host has bound its targets, as a namespace has it that was copied with all its mounts.

@@ -1,9 +1,11 @@
 //! A mount namespace of others, from inside: no path of the host's means anything here, so what is needed of `/proc` is open.
 
 use std::{
+    ffi::OsStr,
     fs::File,
     os::fd::{AsFd, AsRawFd, OwnedFd},
     path::Path,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -23,6 +25,14 @@ use crate::mount::mountinfo::{MountEntry, MountTable};
 
 const PATH: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
+/// After this time nothing is taken away any more that leaves its place bare: the host's deadline, at which this process is
+/// killed, must not come in between.
+const BARE_WITHIN: Duration = Duration::from_secs(15);
+
+/// How often, and how long apart, a place that is bare is tried.
+const TRIES: usize = 5;
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// The other namespace, from inside.
 pub(super) struct Inside<'r> {
     rebind: &'r Rebind,
@@ -31,11 +41,17 @@ pub(super) struct Inside<'r> {
     process: OwnedFd,
     links: OwnedFd,
     root: OwnedFd,
+    since: Instant,
 }
 
 impl<'r> Inside<'r> {
     /// For good: this process never comes back. It has one thread, so it may.
-    pub(super) fn enter(namespace: &OwnedFd, rebind: &'r Rebind, new: (u32, u32)) -> Result<Self, Failure> {
+    pub(super) fn enter(
+        namespace: &OwnedFd,
+        rebind: &'r Rebind,
+        new: (u32, u32),
+        since: Instant,
+    ) -> Result<Self, Failure> {
         let words =
             || format!("enter the mount namespace of process {} (it takes CAP_SYS_ADMIN)", rebind.pid);
         let open = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -44,7 +60,7 @@ impl<'r> Inside<'r> {
         rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Mount))
             .doing(words)?;
         let root = rustix::fs::open("/", open, Mode::empty()).doing(words)?;
-        Ok(Self { rebind, new, process, links, root })
+        Ok(Self { rebind, new, process, links, root, since })
     }
 
     /// A mount that is to be replaced, once it was found to be what it was; none where it has gone by itself.
@@ -114,16 +130,10 @@ impl<'r> Inside<'r> {
             Err(Errno::INVAL) => {}
             Err(errno) => return Err(Failure::new(errno, words())),
         }
+        let place = self.hold(old)?;
         match self.detach(at) {
             Ok(()) => {
-                let place = self.open_path(&old.mount_point).doing(words)?;
-                if self.mount_id(&place).doing(words)? != old.parent {
-                    return Err(Failure::new(
-                        Errno::BUSY,
-                        format_args!("{}, where others mount at the same time", words()),
-                    ));
-                }
-                attach(&new.copy, &place, MoveMountFlags::empty()).doing(words)?;
+                self.cover(new, old, &place)?;
                 place_below(new)?;
                 Ok(Placed::Instead)
             }
@@ -134,6 +144,50 @@ impl<'r> Inside<'r> {
             }
             Err(errno) => Err(Failure::new(errno, self.taking_away(old))),
         }
+    }
+
+    /// Where a mount's place is, before it is bare: the way there may lead over a file system that hangs.
+    fn hold<'o>(&self, old: &'o MountEntry) -> Result<(OwnedFd, &'o OsStr), Failure> {
+        let words = || format!("take away the mount at {} and put another there", old.mount_point.display());
+        let (Some(parent), Some(name)) = (old.mount_point.parent(), old.mount_point.file_name()) else {
+            return Err(Failure::new(Errno::BUSY, "replace the root of a namespace"));
+        };
+        let parent = self.open_path(parent).doing(words)?;
+        // It answers, so it will in a moment.
+        rustix::fs::fstat(&parent).doing(words)?;
+        if self.since.elapsed() > BARE_WITHIN {
+            return Err(Failure::new(
+                Errno::TIMEDOUT,
+                format_args!("{}, for which too little time is left", words()),
+            ));
+        }
+        Ok((parent, name))
+    }
+
+    /// Mounts the copy at a place that is bare by our doing, so it is tried more than once.
+    fn cover(&self, new: &New, old: &MountEntry, (parent, name): &(OwnedFd, &OsStr)) -> Result<(), Failure> {
+        let words = || format!("mount at {}", old.mount_point.display());
+        let cover = || {
+            let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+            let place =
+                rustix::fs::openat2(parent, Path::new(name), PATH, Mode::empty(), resolve).doing(words)?;
+            if self.mount_id(&place).doing(words)? != old.parent {
+                return Err(Failure::new(
+                    Errno::BUSY,
+                    format_args!("{}, where others mount at the same time", words()),
+                ));
+            }
+            attach(&new.copy, &place, MoveMountFlags::empty()).doing(words)
+        };
+        let mut covered = cover();
+        for _ in 1..TRIES {
+            if covered.is_ok() {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+            covered = cover();
+        }
+        covered
     }
 
     fn taking_away(&self, old: &MountEntry) -> String {

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use bind::Bind;
+pub use bind::{Bind, open_mount};
 pub(in crate::mount) use container::MAX_TABLE;
 pub use container::{Earlier, Placed, Rebind, Rebound};
 pub use failed::Failed;

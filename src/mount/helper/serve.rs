@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::{Reply, Request, group, probe, space, unmount};
 
-/// A request holds a few paths.
-const MAX_REQUEST: u64 = 1 << 20;
+/// A request holds a few paths, or those of all targets of a pool.
+const MAX_REQUEST: u64 = 16 << 20;
 
 /// The child: answers the one request on standard input. Blocking, for ever if the mount hangs.
 pub fn serve() -> ExitCode {

@@ -38,13 +38,16 @@ impl Runner {
     async fn adopt(&mut self, stored: StoredPool, table: &MountTable) -> Result<(), Error> {
         self.targets.clone_from(&stored.targets);
         self.last_number = stored.process.as_ref().map_or(0, |process| process.number);
-        self.adopt_file_systems(&stored.file_systems, table);
+        self.adopt_file_systems(&stored, table);
         let mut running = Vec::new();
         for (number, device) in self.fuse_mounts(table) {
             let known = stored.process.iter().chain(&stored.draining).find(|known| known.number == number);
             match self.open(number, known) {
                 Some(process) => running.push((process, device, known.cloned())),
-                None => self.dead.push(Dead { number, device: Some(device) }),
+                None => {
+                    self.hold_file_system(number);
+                    self.dead.push(Dead { number, device: Some(device) });
+                }
             }
         }
         // Those whose FUSE mount is detached are known by their numbers alone, and by their binds where they have any.

@@ -1,14 +1,23 @@
 //! Copies of targets in containers, which follow neither a healing nor a planned replacement by themselves.
 
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
 use tracing::debug;
 
 use super::Runner;
 use crate::mount::{
     containers::{Outcome, Round},
+    helper::open_mount,
     helper::{Earlier, Rebind},
     mountinfo::MountTable,
-    store::StoredFileSystem,
+    store::{StoredFileSystem, StoredPool, StoredTarget},
 };
+
+/// Directories of targets that are gone; of more the oldest are forgotten.
+const MAX_FORMER: usize = 1024;
 
 impl Runner {
     /// Notes the file system of the process that there is: copies of its mounts are known by it when it has ended.
@@ -26,14 +35,49 @@ impl Runner {
         self.file_systems
             .retain(|known| known.number != file_system.number && known.device != file_system.device);
         self.file_systems.push(file_system);
+        self.held.retain(|number, _| self.file_systems.iter().any(|known| known.number == *number));
     }
 
-    /// What an earlier run of ours has noted, and what it has left in our own namespace.
-    pub(super) fn adopt_file_systems(&mut self, stored: &[StoredFileSystem], table: &MountTable) {
+    /// A process has ended: before its mount is taken away its file system is held. One that cannot be is forgotten, as
+    /// another may get its number at any time.
+    pub(super) fn hold_file_system(&mut self, number: u32) {
+        let Some(known) = self.file_systems.iter().find(|known| known.number == number) else { return };
+        let mount = self.context.store.mount(&self.id, number);
+        match open_mount(&mount, known.device) {
+            Ok(held) => drop(self.held.insert(number, held)),
+            Err(error) => {
+                debug!(target: "kadalu", pool = self.id, number, %error, "copies of its mounts cannot be told from others");
+                self.file_systems.retain(|known| known.number != number);
+            }
+        }
+    }
+
+    /// Targets that are about to be forgotten: containers may have them still.
+    pub(super) fn note_former(&mut self, goes: impl Fn(&StoredTarget) -> bool) {
         if !self.context.config.rebind_containers {
             return;
         }
-        stored.iter().cloned().for_each(|file_system| self.keep_file_system(file_system));
+        for target in self.targets.iter().filter(|target| goes(target)) {
+            self.former.retain(|known| *known != target.subdirectory);
+            self.former.push(target.subdirectory.clone());
+        }
+        self.former.drain(..self.former.len().saturating_sub(MAX_FORMER));
+    }
+
+    /// The directories of the volume that are or were targets.
+    fn roots(&self) -> Vec<PathBuf> {
+        let targets = self.targets.iter().map(|target| &target.subdirectory);
+        let roots = targets.chain(&self.former).map(|directory| Path::new("/").join(directory));
+        roots.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// What an earlier run of ours has noted, and what it has left in our own namespace.
+    pub(super) fn adopt_file_systems(&mut self, stored: &StoredPool, table: &MountTable) {
+        if !self.context.config.rebind_containers {
+            return;
+        }
+        self.former.clone_from(&stored.former);
+        stored.file_systems.iter().cloned().for_each(|file_system| self.keep_file_system(file_system));
         for (number, device) in self.fuse_mounts(table) {
             let mount = self.context.store.mount(&self.id, number);
             if let Some(entry) = table.at(&mount).into_iter().find(|entry| entry.device == device) {
@@ -68,6 +112,7 @@ impl Runner {
             namespace: 0,
             mount: live.process.mount.clone(),
             earlier,
+            roots: self.roots(),
             except: self.targets.iter().map(|target| target.path.clone()).collect(),
             staging: self.context.store.stage(),
         };
@@ -85,6 +130,7 @@ impl Runner {
             self.file_systems.retain(|known| {
                 Some(known.number) == current || known.number == number || seen.contains(&known.device)
             });
+            self.held.retain(|number, _| self.file_systems.iter().any(|known| known.number == *number));
             let gone = before - self.file_systems.len();
             debug!(target: "kadalu", pool = self.id, rebound = outcome.rebound, left = outcome.left.len(), gone, "looked into containers");
         }

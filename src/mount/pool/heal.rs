@@ -31,6 +31,7 @@ impl Runner {
     pub(super) async fn lost(&mut self, reason: &'static str, since: Instant) {
         let Some(live) = self.live.take() else { return };
         self.set_state("dead");
+        self.hold_file_system(live.process.number);
         self.context.server.withdraw(&self.key(live.process.number));
         self.dead.push(Dead { number: live.process.number, device: Some(live.device) });
         self.following = None;
@@ -166,6 +167,7 @@ impl Runner {
         let Live { process, device, .. } = self.draining.swap_remove(at);
         info!(target: "kadalu", pool = self.id, pid = process.pid, "a glusterfs without targets has ended");
         self.context.server.withdraw(&self.key(process.number));
+        self.hold_file_system(process.number);
         // A target that could not be moved may be left on it.
         self.dead.push(Dead { number: process.number, device: Some(device) });
         self.health.next = Instant::now();
@@ -232,6 +234,11 @@ impl Runner {
         let Ok(table) = MountTable::read() else { return };
         let ours = self.devices();
         let before = self.targets.len();
+        let unbound = self.unbound.clone();
+        self.note_former(|target| {
+            !unbound.contains(&target.path)
+                && !table.at(&target.path).iter().any(|entry| ours.contains(&entry.device))
+        });
         let unbound = &self.unbound;
         self.targets.retain(|target| {
             let mounted = table.at(&target.path).iter().any(|entry| ours.contains(&entry.device));

@@ -15,7 +15,8 @@ mod start;
 mod targets;
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
@@ -182,6 +183,11 @@ struct Runner {
     unbound: Vec<PathBuf>,
     /// Of its processes, as long as they may be mounted in containers; only where those are cared for.
     file_systems: Vec<StoredFileSystem>,
+    /// Of those, the ones that have lost their process, by its number. What is open stays a file system, if a dead one, so that
+    /// no other gets its number.
+    held: HashMap<u32, OwnedFd>,
+    /// The directories of targets that are gone, the last ones; only where containers are cared for.
+    former: Vec<String>,
     /// A round through the containers, with the number of the process that it is about.
     rebinding: JoinSet<(u32, Outcome)>,
     /// What the last round has left as it was, a sentence each.
@@ -217,6 +223,8 @@ impl Runner {
             dead: Vec::new(),
             unbound: Vec::new(),
             file_systems: Vec::new(),
+            held: HashMap::new(),
+            former: Vec::new(),
             rebinding: JoinSet::new(),
             left: HashSet::new(),
             saved: Mutex::default(),
@@ -353,6 +361,7 @@ impl Runner {
             offline: self.live.as_ref().is_some_and(|live| live.given.offline),
             graph: self.live.as_ref().map_or(0, |live| live.given.graph),
             file_systems: self.file_systems.clone(),
+            former: self.former.clone(),
             digest: self.live.as_ref().map(|live| live.given.accepted.digest.clone()).unwrap_or_default(),
         }
     }

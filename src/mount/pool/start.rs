@@ -203,6 +203,7 @@ impl Runner {
             targets: Vec::new(),
             draining: Vec::new(),
             file_systems: Vec::new(),
+            former: Vec::new(),
             ..self.stored()
         };
         Ok(Launch {

@@ -134,6 +134,7 @@ impl Runner {
             self.take_away(path, lazy).await?;
         }
         info!(target: "kadalu", pool = self.id, path = %path.display(), "unmounted");
+        self.note_former(|target| target.path == path);
         self.targets.retain(|target| target.path != path);
         self.unbound.retain(|unbound| unbound != path);
         self.save();
