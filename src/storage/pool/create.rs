@@ -79,7 +79,7 @@ impl Pool {
             return Err(Error::new(Reason::Precondition, message));
         }
         let path = place.to_string();
-        let before = self.reserve(root, &path, new.size, overcommit)?;
+        let before = self.reserve(root, &path, (0, new.size), overcommit)?;
         let published = records::publish(root, place, &new.record(place));
         if !matches!(published, Ok(true)) {
             self.index.set(&path, before);
@@ -110,35 +110,42 @@ impl Pool {
             return Ok(pv);
         }
         let size = range.size()?;
-        let before = self.reserve(&root, &pv.path, size, overcommit)?;
+        let before = self.reserve(&root, &pv.path, (pv.size, size), overcommit)?;
         found.record.size = size;
         if let Err(error) = records::write(&root, &place, &found.record) {
             self.index.set(&pv.path, before);
             return Err(error);
         }
+        // Who has read all records meanwhile may have found the size before.
+        self.index.set(&pv.path, Some(size));
         Ok(found.pv(&place))
     }
 
-    /// Counts a PV of this size if there is room for it, and says what was counted for it before.
+    /// Counts a PV that grows `from` a size `to` another if there is room for the growth, and says what was counted for it
+    /// before. What it has written of its size before is not free any more, and need not be.
     fn reserve(
         &self,
         root: &Directory,
         path: &str,
-        size: u64,
+        (from, to): (u64, u64),
         overcommit: f64,
     ) -> Result<Option<u64>, Error> {
+        let growth = to.saturating_sub(from);
         let capacity = self.capacity_of(root)?;
-        self.index.reserve(path, size, |promised| {
+        self.index.reserve(path, to, |others| {
+            let promised = others.saturating_add(from);
             let available = Capacity { promised, ..capacity }.available(overcommit)?;
-            if size <= available {
+            if growth <= available {
                 return Ok(());
             }
             let message = format!(
-                "no room for {} on the volume: of {} are {} promised to other PVs and {} free, so that {} can be \
+                "no room for {}{} on the volume: of {} are {} promised to {}other PVs and {} free, so that {} can be \
                  promised at an overcommit of {overcommit}; grow the volume, purge archived PVs or choose another pool",
-                Gib(size),
+                Gib(growth),
+                if from > 0 { " more" } else { "" },
                 Gib(capacity.total),
                 Gib(promised),
+                if from > 0 { "it and " } else { "" },
                 Gib(capacity.free),
                 Gib(available),
             );

@@ -309,11 +309,15 @@ pub(super) mod seam {
     thread_local! {
         /// How many steps are left, and whether one was refused.
         static LEFT: std::cell::Cell<Option<(u32, bool)>> = const { std::cell::Cell::new(None) };
+        /// What is to happen before a step, and how many steps are left until then.
+        static MEANWHILE: std::cell::RefCell<Option<(u32, Box<dyn FnOnce()>)>> = const { std::cell::RefCell::new(None) };
     }
 
     /// Stands before each system call that can change something, or tell of a change.
     #[inline]
     pub(in crate::storage::pool) fn step() -> rustix::io::Result<()> {
+        #[cfg(test)]
+        meanwhile();
         #[cfg(test)]
         match LEFT.get() {
             Some((0, _)) => {
@@ -324,6 +328,33 @@ pub(super) mod seam {
             None => {}
         }
         Ok(())
+    }
+
+    #[cfg(test)]
+    fn meanwhile() {
+        let now = MEANWHILE.with_borrow_mut(|meanwhile| match meanwhile {
+            Some((0, _)) => meanwhile.take(),
+            Some((left, _)) => {
+                *left -= 1;
+                None
+            }
+            None => None,
+        });
+        if let Some((_, meanwhile)) = now {
+            meanwhile();
+        }
+    }
+
+    /// Runs a call with something else done before one of its steps; false where it has no such step.
+    #[cfg(test)]
+    pub(in crate::storage::pool) fn at_step(
+        step: u32,
+        meanwhile: impl FnOnce() + 'static,
+        call: impl FnOnce(),
+    ) -> bool {
+        MEANWHILE.set(Some((step, Box::new(meanwhile))));
+        call();
+        MEANWHILE.take().is_none()
     }
 
     /// Runs a call that is killed after so many steps; none where it was.
