@@ -1,4 +1,8 @@
 //! A whole volume as one PV: claimed by an attribute of its root, which one of many claimants can set.
+//!
+//! No file system compares an attribute and sets it in one step. One [`Pool`] a volume does, by a lock; of two, in processes
+//! that delete and claim one volume at the same moment, one could take the claim of the other for its own. So more than one
+//! controller without the election of a leader is not safe for whole volumes.
 
 use rustix::{
     fs::{FileType, XattrFlags},
@@ -6,7 +10,10 @@ use rustix::{
 };
 
 use super::{
-    NewPv, Pool, Pv, Range, records,
+    NewPv, Pool, Pv, Range,
+    create::MODE,
+    index::lock,
+    records,
     remove::{PRIVATE, now},
     tree::Directory,
 };
@@ -27,7 +34,7 @@ const NO_DATA: [&str; 4] = [TRASH, ".trashcan", ".glusterfs", "lost+found"];
 const BATCH: usize = 1024;
 
 impl Pool {
-    /// Claims the whole volume as one PV, or returns the claim that is there and is the same. Its size is not compared with
+    /// Claims the whole volume as one PV, whose permissions the root of an empty one gets, or returns the claim that is there and is the same. Its size is not compared with
     /// the volume's.
     ///
     /// # Errors
@@ -39,6 +46,7 @@ impl Pool {
         let exactly = Range { required: new.size, limit: Some(new.size) };
         new.check(&exactly)?;
         let root = self.root()?;
+        let _claims = lock(&self.claims);
         loop {
             if let Some(record) = read(&root)? {
                 let pv = pv(&record);
@@ -57,8 +65,13 @@ impl Pool {
                 let message = format!("{root} is being emptied of deleted PVs; try again later");
                 return Err(Error::new(Reason::Unavailable, message));
             }
-            if new.reclaim == Reclaim::Delete {
-                without_data(&root)?;
+            match without_data(&root) {
+                // Before the claim, so that who is killed between the two does it again.
+                Ok(()) => root.set_own_mode(new.mode.unwrap_or(MODE))?,
+                Err(error) if new.reclaim == Reclaim::Delete => return Err(error),
+                // It has its permissions as it has its data.
+                Err(error) if error.reason() == Reason::Precondition => {}
+                Err(error) => return Err(error),
             }
             match root.set_attribute(CLAIM, &new.claim().to_bytes()?, XattrFlags::CREATE) {
                 // The other side of `Pool::create`: of two at once, at least one sees the other.
@@ -101,28 +114,35 @@ impl Pool {
     /// `Precondition` where the claim cannot be read; what could not be moved.
     pub fn release(&self, claimant: &str) -> Result<(), Error> {
         let root = self.root()?;
+        let claims = lock(&self.claims);
         let is_its = |record: &Record| is(record.name.as_deref().unwrap_or_default(), claimant);
         let Some(record) = read(&root)?.filter(is_its) else { return Ok(()) };
         match (record.state, record.reclaim.unwrap_or_default()) {
-            (State::Deleting, _) | (State::InUse, Reclaim::Delete) => discard(&root, record),
-            (State::InUse, Reclaim::Archive) => replace(&root, Record { state: State::Archived, ..record }),
-            (State::InUse, Reclaim::Retain) => replace(&root, Record { state: State::Retained, ..record }),
-            (State::Archived | State::Retained, _) => Ok(()),
+            (State::Deleting, _) | (State::InUse, Reclaim::Delete) => discard(&root, &record)?,
+            (State::InUse, Reclaim::Archive) => return replace(&root, &record, State::Archived),
+            (State::InUse, Reclaim::Retain) => return replace(&root, &record, State::Retained),
+            (State::Archived | State::Retained, _) => return Ok(()),
         }
+        drop(claims);
+        self.free_claim(&root)
     }
 
     /// [`Pool::purge`] of a whole volume.
     pub(super) fn purge_claim(&self, root: &Directory, name: &str) -> Result<(), Error> {
+        let claims = lock(&self.claims);
         let record = named(root, name)?;
         if record.state == State::InUse {
             let message = format!("{name:?} is in use: delete its PersistentVolume first");
             return Err(Error::new(Reason::Precondition, message));
         }
-        discard(root, record)
+        discard(root, &record)?;
+        drop(claims);
+        self.free_claim(root)
     }
 
     /// [`Pool::restore`] of a whole volume.
     pub(super) fn restore_claim(&self, root: &Directory, archived: &str, name: &str) -> Result<Pv, Error> {
+        let _claims = lock(&self.claims);
         let record = named(root, archived)?;
         if record.state == State::InUse && archived == name {
             return Ok(pv(&record));
@@ -131,10 +151,41 @@ impl Pool {
             let message = format!("{archived:?} is {}: there is nothing to restore", record.state);
             return Err(Error::new(Reason::Precondition, message));
         }
-        let record = Record { state: State::InUse, name: Some(name.to_owned()), ..record };
-        let pv = pv(&record);
-        replace(root, record)?;
-        Ok(pv)
+        let restored = Record { state: State::InUse, name: Some(name.to_owned()), ..record.clone() };
+        change(root, &record, &restored)?;
+        Ok(pv(&restored))
+    }
+
+    /// Frees a volume whose PV was deleted, if all of that is gone.
+    pub(super) fn free_claim(&self, root: &Directory) -> Result<(), Error> {
+        let Some(record) = read(root)?.filter(|record| record.state == State::Deleting) else {
+            return Ok(());
+        };
+        // Whoever had the whole volume may have put anything there.
+        let mut first = true;
+        loop {
+            // Let go after each batch: others who ask are to be told that it is being emptied.
+            let _claims = lock(&self.claims);
+            if !is_still(root, &record)? {
+                return Ok(());
+            }
+            if std::mem::take(&mut first) && root.kind(TRASH)?.is_some_and(|kind| kind != FileType::Directory)
+            {
+                root.unlink(TRASH)?;
+            }
+            // What was written, or not yet moved, meanwhile.
+            if empty_out(root)? {
+                continue;
+            }
+            if root.open(TRASH)?.is_none() {
+                // The next is to find nothing of this one: neither its owner nor what else it has given the root.
+                root.reset()?;
+                if is_still(root, &record)? {
+                    root.remove_attribute(CLAIM)?;
+                }
+            }
+            return Ok(());
+        }
     }
 }
 
@@ -168,62 +219,68 @@ pub(super) fn pv(record: &Record) -> Pv {
     Pv { component: String::new(), name, path: String::new(), size, reclaim, quota, state, created }
 }
 
-/// Frees a volume whose PV was deleted, if all of that is gone.
-pub(super) fn free(root: &Directory) -> Result<(), Error> {
-    match read(root)? {
-        Some(record) if record.state == State::Deleting => {}
-        _ => return Ok(()),
-    }
-    // What was written, or not yet moved, meanwhile.
-    empty_out(root)?;
-    if root.open(TRASH)?.is_none() { root.remove_attribute(CLAIM) } else { Ok(()) }
-}
-
 fn named(root: &Directory, name: &str) -> Result<Record, Error> {
     read(root)?.filter(|record| record.name.as_deref() == Some(name)).ok_or_else(|| {
         Error::new(Reason::NotFound, format_args!("{name:?} is not the PV that {root} is; see kadalu pvs"))
     })
 }
 
-fn replace(root: &Directory, record: Record) -> Result<(), Error> {
-    let set = root.set_attribute(CLAIM, &record.to_bytes()?, XattrFlags::REPLACE);
-    set.doing(|| format!("cannot change the claim of {root}"))
+/// Whether the claim is the one that was read before: of this PV, and in this state.
+fn is_still(root: &Directory, record: &Record) -> Result<bool, Error> {
+    let of = |record: &Record| (record.name.clone(), record.created.clone(), record.state);
+    Ok(read(root)?.is_some_and(|now| of(&now) == of(record)))
 }
 
-fn discard(root: &Directory, record: Record) -> Result<(), Error> {
-    if record.state != State::Deleting {
-        replace(root, Record { state: State::Deleting, ..record })?;
-    }
-    free(root)
+fn replace(root: &Directory, record: &Record, state: State) -> Result<(), Error> {
+    change(root, record, &Record { state, ..record.clone() })
 }
 
-/// Moves all contents of a volume into its trash.
-fn empty_out(root: &Directory) -> Result<(), Error> {
-    // Whoever had the whole volume may have put anything there.
-    if root.kind(TRASH)?.is_some_and(|kind| kind != FileType::Directory) {
-        root.unlink(TRASH)?;
-    }
-    loop {
-        let names =
-            root.entries()?.filter(|name| name.as_ref().map_or(true, |name| is_data(name.to_bytes())));
-        let names = names.take(BATCH).collect::<Result<Vec<_>, _>>()?;
-        if names.is_empty() {
-            return Ok(());
+/// Changes a claim if it is still the one that was read.
+fn change(root: &Directory, from: &Record, to: &Record) -> Result<(), Error> {
+    let words = || format!("cannot change the claim of {root}");
+    let is = |record| match is_still(root, record)? {
+        true => Ok(()),
+        false => {
+            let message = format!("{}: another has changed it at the same time; try again", words());
+            Err(Error::new(Reason::Unavailable, message))
         }
-        let trash = root.make_with(TRASH, PRIVATE)?;
-        let batch = format!("volume.{}.{:08x}", now(), fastrand::u32(..));
-        trash.mkdir(&batch, PRIVATE).doing(|| format!("cannot make {}", trash.at(&batch)))?;
-        let Some(batch) = trash.open(&batch)? else { continue };
-        for name in names {
-            match root.rename(&name, &batch, &name) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => {
-                    return Err(errno)
-                        .doing(|| format!("cannot move {} to {batch}", root.at(&name.to_string_lossy())));
-                }
+    };
+    is(from)?;
+    root.set_attribute(CLAIM, &to.to_bytes()?, XattrFlags::REPLACE).doing(words)?;
+    is(to)
+}
+
+/// From here on, all that is on the volume goes.
+fn discard(root: &Directory, record: &Record) -> Result<(), Error> {
+    if record.state == State::Deleting { Ok(()) } else { replace(root, record, State::Deleting) }
+}
+
+/// Moves some of the contents of a volume into its trash; false where there is nothing to move.
+fn empty_out(root: &Directory) -> Result<bool, Error> {
+    let names = root.entries()?.filter(|name| name.as_ref().map_or(true, |name| is_data(name.to_bytes())));
+    let names = names.take(BATCH).collect::<Result<Vec<_>, _>>()?;
+    if names.is_empty() {
+        return Ok(false);
+    }
+    let trash = root.make_with(TRASH, PRIVATE)?;
+    let batch = format!("volume.{}.{:08x}", now(), fastrand::u32(..));
+    match trash.mkdir(&batch, PRIVATE) {
+        Ok(()) => {}
+        // Others have taken away what was empty.
+        Err(Errno::NOENT) => return Ok(true),
+        Err(errno) => return Err(errno).doing(|| format!("cannot make {}", trash.at(&batch))),
+    }
+    let Some(batch) = trash.open(&batch)? else { return Ok(true) };
+    for name in names {
+        match root.rename(&name, &batch, &name) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => {
+                return Err(errno)
+                    .doing(|| format!("cannot move {} to {batch}", root.at(&name.to_string_lossy())));
             }
         }
     }
+    Ok(true)
 }
 
 /// No directory of the volume is a PV.

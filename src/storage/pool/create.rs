@@ -18,7 +18,7 @@ use crate::storage::{
 };
 
 /// The permissions of a PV's directory unless others are asked for: pods of any user write there.
-const MODE: u32 = 0o777;
+pub(super) const MODE: u32 = 0o777;
 
 /// The permissions of a directory that has not got its own yet.
 const UNFINISHED: u32 = 0;

@@ -16,7 +16,10 @@ mod tests;
 mod trash;
 mod tree;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
 
 use serde::Serialize;
 
@@ -77,6 +80,8 @@ pub struct Pool {
     /// Whether the root was a mount point when the pool was opened.
     mounted: bool,
     index: Index,
+    /// Held by who changes the claim of the whole volume, or moves what it claims.
+    claims: Mutex<()>,
 }
 
 impl Pool {
@@ -89,7 +94,7 @@ impl Pool {
     /// What stands in the way of looking at `root`.
     pub fn open(root: &Path) -> Result<Self, Error> {
         let (_, mounted) = Directory::root(root)?;
-        Ok(Self { root: root.to_owned(), mounted, index: Index::default() })
+        Ok(Self { root: root.to_owned(), mounted, index: Index::default(), claims: Mutex::default() })
     }
 
     /// The PV of this component, in use or retained; none where there is none, or it is being deleted, or put aside.

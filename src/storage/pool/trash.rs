@@ -14,7 +14,7 @@ use rustix::{
 };
 
 use super::{
-    Pool, claim,
+    Pool,
     tree::{open_directory, seam},
 };
 use crate::storage::{Error, Reason, layout::TRASH};
@@ -37,7 +37,7 @@ impl Pool {
     /// What could not be removed, after all else was.
     pub fn empty_trash(&self, go_on: &mut dyn FnMut() -> bool) -> Result<u64, Error> {
         let root = self.root()?;
-        claim::free(&root)?;
+        self.free_claim(&root)?;
         let mut removed = 0;
         if let Some(trash) = root.open(TRASH)? {
             let entries = open_directory(&trash, ".").and_then(Dir::new);
@@ -60,7 +60,7 @@ impl Pool {
             // Not empty where it was told to end, or another was deleted meanwhile.
             let _ = root.rmdir(TRASH);
         }
-        claim::free(&root)?;
+        self.free_claim(&root)?;
         Ok(removed)
     }
 }

@@ -11,8 +11,8 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, StatVfs, StatxAttributes, StatxFlags,
-        XattrFlags,
+        AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, StatVfs, StatxAttributes,
+        StatxFlags, Uid, XattrFlags,
     },
     io::Errno,
     path::Arg,
@@ -187,6 +187,37 @@ impl Directory {
         set().doing(|| format!("cannot set the permissions of {}", self.at(name)))
     }
 
+    /// Sets the permissions of this directory.
+    pub(super) fn set_own_mode(&self, mode: u32) -> Result<(), Error> {
+        let set = seam::step()
+            .and_then(|()| rustix::fs::chmodat(CWD, magic(&self.fd), Mode::from(mode), AtFlags::empty()));
+        set.doing(|| format!("cannot set the permissions of {self}"))
+    }
+
+    /// Gives this directory the owner, the permissions and the attributes of a new one; attributes that cannot be removed
+    /// are named in the log, and stay.
+    pub(super) fn reset(&self) -> Result<(), Error> {
+        let path = magic(&self.fd);
+        let owned = seam::step().and_then(|()| rustix::fs::chown(&path, Some(Uid::ROOT), Some(Gid::ROOT)));
+        owned.doing(|| format!("cannot take over {self}"))?;
+        let mut names = Vec::with_capacity(64 << 10);
+        // Where they cannot be listed, there are none, or too many.
+        let _ = rustix::fs::listxattr(&path, rustix::buffer::spare_capacity(&mut names));
+        let of_users = names.split(|byte| *byte == 0).filter(|name| name.starts_with(b"user."));
+        // Not each file system lists them.
+        let lists = [&b"system.posix_acl_access"[..], b"system.posix_acl_default"];
+        for name in of_users.chain(lists) {
+            match seam::step().and_then(|()| rustix::fs::removexattr(&path, name)) {
+                Ok(()) | Err(Errno::NODATA | Errno::NOTSUP) => {}
+                Err(error) => {
+                    let name = String::from_utf8_lossy(name);
+                    tracing::warn!(root = %self, %name, %error, "an attribute of the deleted PV stays");
+                }
+            }
+        }
+        self.set_own_mode(WAY)
+    }
+
     /// Has the bricks write its entries to their disks.
     pub(super) fn sync(&self) -> Result<(), Error> {
         match seam::step().and_then(|()| rustix::fs::fsync(&self.fd)) {
@@ -306,11 +337,14 @@ fn errno(error: std::io::Error) -> Errno {
 /// Where a test ends a call: from a given step on, every system call fails, as if the process had been killed before it.
 pub(super) mod seam {
     #[cfg(test)]
+    type Meanwhile = (u32, Box<dyn FnOnce()>);
+
+    #[cfg(test)]
     thread_local! {
         /// How many steps are left, and whether one was refused.
         static LEFT: std::cell::Cell<Option<(u32, bool)>> = const { std::cell::Cell::new(None) };
         /// What is to happen before a step, and how many steps are left until then.
-        static MEANWHILE: std::cell::RefCell<Option<(u32, Box<dyn FnOnce()>)>> = const { std::cell::RefCell::new(None) };
+        static MEANWHILE: std::cell::RefCell<Option<Meanwhile>> = const { std::cell::RefCell::new(None) };
     }
 
     /// Stands before each system call that can change something, or tell of a change.
