@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{
     csi::{generated::NodePublishVolumeRequest, server::Deadline, status::failed},
-    mount::control::Mounts,
+    mount::{control::Mounts, source::Source},
+    storage::layout::DATA,
 };
 
 /// What is to be published.
@@ -60,9 +61,14 @@ impl<M: Mounts> Node<M> {
             }
         }
         let made = directory::make(&target, deadline).await?;
+        let anew = !volume.published.contains_key(&target);
         let mounted =
             self.mount(&volume, &published.capability, &target, published.read_only, deadline).await;
-        if let Err(status) = mounted {
+        let ready = match mounted {
+            Ok(()) => self.check_target(&volume, &target, anew, deadline).await,
+            refused => refused,
+        };
+        if let Err(status) = ready {
             if made {
                 // Where it cannot be removed, NodeUnpublishVolume will.
                 let _ = directory::remove(&target, false, deadline).await;
@@ -71,6 +77,30 @@ impl<M: Mounts> Node<M> {
         }
         volume.published.insert(target, published);
         Ok(self.0.state.put(volume).await?)
+    }
+
+    /// Whether it is the volume that was meant; another does not stay where no pod has seen it.
+    async fn check_target(
+        &self,
+        volume: &Volume,
+        target: &Path,
+        anew: bool,
+        deadline: Deadline,
+    ) -> Result<(), Status> {
+        // A PV's own directory is on no other volume, and was found: to look costs each pod a call to the mount host.
+        let subdirectory = Source::parse(&volume.source)?.subdirectory;
+        if subdirectory.split_once('/').is_some_and(|(first, _)| first == DATA) {
+            return Ok(());
+        }
+        let checked = self.check_identity(volume, target).await;
+        if let Err(status) = &checked {
+            self.0.failures.note(&volume.id, Some(status));
+            if anew {
+                // Where it cannot be unmounted, NodeUnpublishVolume will.
+                let _ = self.unmount(target, false, deadline).await;
+            }
+        }
+        checked
     }
 
     /// What is known of the volume that is staged there.

@@ -34,6 +34,8 @@ pub(super) struct Volume {
     pub(super) id: String,
     /// `SERVERS:/VOLUME[/DIRECTORY]`.
     pub(super) source: String,
+    /// The id of its Gluster volume, where it is told: what is mounted must be that one.
+    pub(super) pool: Option<String>,
     /// Of its mounts, as one list.
     pub(super) options: String,
     /// Nothing is written, whoever asks.
@@ -61,6 +63,7 @@ impl Volume {
         Self {
             id: id.to_owned(),
             source: source.to_string(),
+            pool: location.pool.as_ref().map(ToString::to_string),
             options: location.options.canonical(),
             read_only: location.options.read_only(),
             staged: BTreeMap::new(),
