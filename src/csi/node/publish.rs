@@ -65,7 +65,7 @@ impl<M: Mounts> Node<M> {
         let mounted =
             self.mount(&volume, &published.capability, &target, published.read_only, deadline).await;
         let ready = match mounted {
-            Ok(()) => self.check_target(&volume, &target, anew, deadline).await,
+            Ok(()) => self.prepare_target(&mut volume, &published, &target, anew, deadline).await,
             refused => refused,
         };
         if let Err(status) = ready {
@@ -79,28 +79,37 @@ impl<M: Mounts> Node<M> {
         Ok(self.0.state.put(volume).await?)
     }
 
-    /// Whether it is the volume that was meant; another does not stay where no pod has seen it.
-    async fn check_target(
+    /// What is to be so before a pod sees it; where it cannot be, and no pod has seen it yet, it does not stay.
+    async fn prepare_target(
         &self,
-        volume: &Volume,
+        volume: &mut Volume,
+        published: &Published,
         target: &Path,
         anew: bool,
         deadline: Deadline,
     ) -> Result<(), Status> {
-        // A PV's own directory is on no other volume, and was found: to look costs each pod a call to the mount host.
-        let subdirectory = Source::parse(&volume.source)?.subdirectory;
-        if subdirectory.split_once('/').is_some_and(|(first, _)| first == DATA) {
-            return Ok(());
+        let mut prepared = self.check_target(volume, target).await;
+        if let (Ok(()), Some(gid)) = (&prepared, group_to_give(volume, published)) {
+            prepared = self.give(volume, gid, target, deadline).await;
         }
-        let checked = self.check_identity(volume, target).await;
-        if let Err(status) = &checked {
+        if let Err(status) = &prepared {
             self.0.failures.note(&volume.id, Some(status));
             if anew {
                 // Where it cannot be unmounted, NodeUnpublishVolume will.
                 let _ = self.unmount(target, false, deadline).await;
             }
         }
-        checked
+        prepared
+    }
+
+    /// Whether it is the volume that was meant.
+    async fn check_target(&self, volume: &Volume, target: &Path) -> Result<(), Status> {
+        // A PV's own directory is on no other volume, and was found: to look costs each pod a call to the mount host.
+        let subdirectory = Source::parse(&volume.source)?.subdirectory;
+        if subdirectory.split_once('/').is_some_and(|(first, _)| first == DATA) {
+            return Ok(());
+        }
+        self.check_identity(volume, target).await
     }
 
     /// What is known of the volume that is staged there.
@@ -120,7 +129,7 @@ impl<M: Mounts> Node<M> {
             return Err(failed(Code::FailedPrecondition, sentence));
         };
         if let Some(known) = known {
-            (recalled.staged, recalled.published) = (known.staged, known.published);
+            recalled.continues(known);
         }
         recalled.staged.insert(staging.to_owned(), published.capability.clone());
         Ok(recalled)
@@ -142,18 +151,34 @@ impl<M: Mounts> Node<M> {
     }
 }
 
-/// What CSI's tables forbid: other arguments at the same path, another path of a volume that one pod has for itself.
+/// The group that the volume has yet to be given: it was staged for another one, or for none.
+fn group_to_give(volume: &Volume, wanted: &Published) -> Option<u32> {
+    let writable = !wanted.read_only && !volume.read_only;
+    wanted.capability.group.filter(|gid| writable && volume.group != Some(*gid))
+}
+
+/// What CSI's tables forbid: other arguments at the same path, another path of a volume that one pod has for itself; and a
+/// group that would take the directory from the pods of another one.
 fn conflict(volume: &Volume, target: &Path, wanted: &Published) -> Option<Status> {
     if volume.published.get(target).is_some_and(|published| published != wanted) {
         let sentence = format!("it is published at {} with other arguments", target.display());
         return Some(failed(Code::AlreadyExists, sentence));
     }
-    let (path, other) = volume.published.iter().find(|(path, _)| *path != target)?;
-    (wanted.capability.is_exclusive() || other.capability.is_exclusive()).then(|| {
+    let mut others = volume.published.iter().filter(|(path, _)| *path != target);
+    let exclusive = |other: &Published| wanted.capability.is_exclusive() || other.capability.is_exclusive();
+    if let Some((path, _)) = others.clone().find(|(_, other)| exclusive(other)) {
         let sentence = format!(
             "it is published at {} and may be at one path only (SINGLE_NODE_SINGLE_WRITER, ReadWriteOncePod)",
             path.display()
         );
-        failed(Code::FailedPrecondition, sentence)
-    })
+        return Some(failed(Code::FailedPrecondition, sentence));
+    }
+    let gid = group_to_give(volume, wanted)?;
+    let (path, _) = others.find(|(_, other)| other.capability.group != Some(gid))?;
+    let sentence = format!(
+        "volume_mount_group {gid}: it is published at {} without that group, and its directory can have one group only: give \
+         all its pods on this node the same fsGroup",
+        path.display()
+    );
+    Some(failed(Code::FailedPrecondition, sentence))
 }

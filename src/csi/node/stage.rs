@@ -54,11 +54,11 @@ impl<M: Mounts> Node<M> {
         let anew = staged.is_none();
         let mut volume = Volume::new(&id, &location);
         if let Some(before) = before {
-            (volume.staged, volume.published) = (before.staged, before.published);
+            volume.continues(before);
         }
         directory::make(&path, deadline).await?;
         self.mount(&volume, &capability, &path, false, deadline).await?;
-        if let Err(status) = self.prepare(&volume, &capability, &path, deadline).await {
+        if let Err(status) = self.prepare(&mut volume, &capability, &path, deadline).await {
             self.0.failures.note(&id, Some(&status));
             // Nobody uses it yet; where it cannot be unmounted, NodeUnstageVolume will.
             if anew {
@@ -73,7 +73,7 @@ impl<M: Mounts> Node<M> {
     /// What is to be so before a pod sees it.
     async fn prepare(
         &self,
-        volume: &Volume,
+        volume: &mut Volume,
         capability: &Capability,
         path: &Path,
         deadline: Deadline,
@@ -81,8 +81,21 @@ impl<M: Mounts> Node<M> {
         self.check_identity(volume, path).await?;
         let writable = !capability.read_only && !volume.read_only;
         let Some(gid) = capability.group.filter(|_| writable) else { return Ok(()) };
+        self.give(volume, gid, path, deadline).await
+    }
+
+    /// Lets a group use a volume that is mounted at a path.
+    pub(super) async fn give(
+        &self,
+        volume: &mut Volume,
+        gid: u32,
+        path: &Path,
+        deadline: Deadline,
+    ) -> Result<(), Status> {
         let given = self.0.config.helper.let_use(path, gid, deadline.left()).await;
-        given.map_err(|error| group_failed(&error, gid))
+        given.map_err(|error| group_failed(&error, gid))?;
+        volume.group = Some(gid);
+        Ok(())
     }
 
     /// Whether it is the volume that was meant: another may have taken its name.

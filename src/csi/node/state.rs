@@ -40,6 +40,8 @@ pub(super) struct Volume {
     pub(super) options: String,
     /// Nothing is written, whoever asks.
     pub(super) read_only: bool,
+    /// The group that its directory was given last from here.
+    pub(super) group: Option<u32>,
     /// Where it is staged, and for what.
     pub(super) staged: BTreeMap<PathBuf, Capability>,
     /// Where it is published, and how.
@@ -66,9 +68,15 @@ impl Volume {
             pool: location.pool.as_ref().map(ToString::to_string),
             options: location.options.canonical(),
             read_only: location.options.read_only(),
+            group: None,
             staged: BTreeMap::new(),
             published: BTreeMap::new(),
         }
+    }
+
+    /// Takes over where it is and what became of it from what was known before.
+    pub(super) fn continues(&mut self, before: Self) {
+        (self.group, self.staged, self.published) = (before.group, before.staged, before.published);
     }
 
     /// Whether it is, or should be, at this path.
