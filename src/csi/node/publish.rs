@@ -8,10 +8,9 @@ use std::{
 use tonic::{Code, Status};
 
 use super::{
-    Node, directory,
+    Node, directory, mounted,
     request::{self, Capability},
     state::{Published, Volume},
-    targets,
 };
 use crate::{
     csi::{generated::NodePublishVolumeRequest, server::Deadline, status::failed},
@@ -53,21 +52,18 @@ impl<M: Mounts> Node<M> {
         let mut volume = self.staged(&id, &staging, &published, &context).await?;
         if conflict(&volume, &target, &published).is_some() {
             // Of what is there in fact: the state may be of a time before a reboot.
-            let list = self.0.mounts.list().await?;
-            let targets = targets(&list);
-            volume.keep(|path| targets.contains(&path));
+            volume.keep(&mounted(&self.0.mounts.list().await?)?);
             if let Some(status) = conflict(&volume, &target, &published) {
                 return Err(status);
             }
         }
         let made = directory::make(&target, deadline).await?;
         let anew = !volume.published.contains_key(&target);
-        let mounted =
-            self.mount(&volume, &published.capability, &target, published.read_only, deadline).await;
-        let ready = match mounted {
-            Ok(()) => self.prepare_target(&mut volume, &published, &target, anew, deadline).await,
-            refused => refused,
-        };
+        let ready =
+            match self.mount(&volume, &published.capability, &target, published.read_only, deadline).await {
+                Ok(()) => self.prepare_target(&mut volume, &published, &target, anew, deadline).await,
+                refused => refused,
+            };
         if let Err(status) = ready {
             if made {
                 // Where it cannot be removed, NodeUnpublishVolume will.

@@ -1,10 +1,10 @@
 //! What a node remembers of its volumes: a small file for each below the state directory.
 //!
-//! It is a hint, which says what was asked for. What is mounted, the mount host knows: what it has not, is forgotten, and
-//! what is forgotten is asked of it ([`super::Node::recall`]).
+//! It is a hint, which says what was asked for. What is mounted, the mount host knows: what neither it nor the kernel has, is
+//! forgotten, and what is forgotten is asked of it ([`super::Node::recall`]).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, DirBuilder},
     io::{self, Write},
     os::unix::fs::DirBuilderExt,
@@ -88,10 +88,10 @@ impl Volume {
         self.staged.is_empty() && self.published.is_empty()
     }
 
-    /// Forgets it where it is not.
-    pub(super) fn keep(&mut self, is_there: impl Fn(&Path) -> bool) {
-        self.staged.retain(|path, _| is_there(path));
-        self.published.retain(|path, _| is_there(path));
+    /// Forgets it where nothing is mounted.
+    pub(super) fn keep(&mut self, mounted: &BTreeSet<PathBuf>) {
+        self.staged.retain(|path, _| mounted.contains(path));
+        self.published.retain(|path, _| mounted.contains(path));
     }
 }
 
@@ -162,11 +162,10 @@ impl State {
         }
     }
 
-    /// Forgets what is not among the targets of the mount host. Files follow when their volumes change.
-    pub(super) fn keep(&self, targets: &[&Path]) {
-        let targets = targets.iter().collect::<std::collections::BTreeSet<_>>();
+    /// Forgets what is not at one of these paths, where something is mounted. Files follow when their volumes change.
+    pub(super) fn keep(&self, mounted: &BTreeSet<PathBuf>) {
         self.volumes().retain(|_, volume| {
-            volume.keep(|path| targets.contains(&path));
+            volume.keep(mounted);
             if volume.is_nowhere() {
                 // What stays is forgotten at the next start.
                 let _ = remove(&self.file(&volume.id));

@@ -112,6 +112,29 @@ async fn after_a_reboot_nothing_is_where_it_was() {
 }
 
 #[tokio::test]
+async fn what_the_mount_host_does_not_list_is_known_while_it_is_mounted() {
+    let mut behind = Behind::start().await;
+    let (staging, target, other) = (behind.staging("s"), behind.target("t"), behind.target("o"));
+    let alone = || capability(Mode::SingleNodeSingleWriter);
+    behind.stage("pvc-1", &staging, alone()).await.unwrap();
+    behind.publish("pvc-1", [&staging, &target], alone(), false).await.unwrap();
+    // A mount that every machine has, in the place of that pod's, which only the kernel lists.
+    let mut volume = behind.node.0.state.get("pvc-1").unwrap();
+    let published = volume.published.remove(&target).unwrap();
+    volume.published.insert("/proc".into(), published);
+    behind.node.0.state.put(volume).await.unwrap();
+    behind.fake.notes().targets.remove(&target);
+    behind.restart().await;
+    let second = behind.publish("pvc-1", [&staging, &other], alone(), false).await;
+    assert_eq!(code(second), Code::FailedPrecondition, "one pod has it already");
+    assert_eq!(code(behind.unpublish("pvc-2", Path::new("/proc")).await), Code::NotFound);
+    behind.fake.notes().targets.clear();
+    behind.restart().await;
+    let volume = behind.node.0.state.get("pvc-1").unwrap();
+    assert!(volume.staged.is_empty() && volume.is_at(Path::new("/proc")));
+}
+
+#[tokio::test]
 async fn the_way_to_a_path_may_have_links() {
     let mut behind = Behind::start().await;
     let staging = behind.staging("s");
