@@ -15,7 +15,7 @@ mod tests;
 mod usage;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -47,6 +47,7 @@ use crate::{
         control::Mounts,
         generated::{ListReply, MountRequest},
         helper::Helper,
+        mountinfo::MountTable,
         source::Source,
     },
     storage::{self, known::Known},
@@ -102,7 +103,7 @@ impl<M> Clone for Node<M> {
 }
 
 impl<M: Mounts> Node<M> {
-    /// Reads the state, and forgets of it what the mount host has not mounted, where that answers. No mount is touched.
+    /// Reads the state, and forgets of it what is not mounted, where the mount host answers. No mount is touched.
     ///
     /// # Errors
     /// The id of the node is impossible; the state directory cannot be read or made.
@@ -120,7 +121,12 @@ impl<M: Mounts> Node<M> {
         }
         let state = State::open(&config.state_dir.join("node"))?;
         match timeout(FIRST_LOOK, mounts.list()).await {
-            Ok(Ok(list)) => state.keep(&targets(&list)),
+            Ok(Ok(list)) => match mounted(&list) {
+                Ok(mounted) => state.keep(&mounted),
+                Err(status) => {
+                    warn!(target: "kadalu", error = status.message(), "the state is taken as it is")
+                }
+            },
             Ok(Err(error)) => warn!(target: "kadalu", %error, "the mount host does not answer yet"),
             Err(_) => warn!(target: "kadalu", "the mount host does not answer yet"),
         }
@@ -192,7 +198,7 @@ impl<M: Mounts> Node<M> {
     async fn refuse_of_another(&self, id: &str, path: &Path, code: Code) -> Result<(), Status> {
         match self.0.state.other_at(path, id) {
             // What is remembered may be of a time before a reboot.
-            Some(other) if self.has(path).await? => {
+            Some(other) if mounted(&self.0.mounts.list().await?)?.contains(path) => {
                 Err(failed(code, format_args!("{} is where volume {other} is", path.display())))
             }
             _ => Ok(()),
@@ -230,6 +236,15 @@ impl<M: Mounts> Node<M> {
 fn targets(list: &ListReply) -> Vec<&Path> {
     let pools = list.volumes.iter().flat_map(|volume| &volume.pools);
     pools.flat_map(|pool| &pool.targets).map(|target| Path::new(&target.path)).collect()
+}
+
+/// Where something is mounted: what the mount host's list lacks, such as a process that it could not take over, has not
+/// gone while the kernel has it.
+fn mounted(list: &ListReply) -> Result<BTreeSet<PathBuf>, Status> {
+    let table = MountTable::read()
+        .map_err(|error| failed(Code::Internal, format_args!("cannot read mountinfo: {error}")))?;
+    let kernel = table.entries().iter().map(|entry| entry.mount_point.clone());
+    Ok(kernel.chain(targets(list).into_iter().map(Path::to_owned)).collect())
 }
 
 #[async_trait]

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     csi::{generated::NodeStageVolumeRequest, server::Deadline, status::failed},
     mount::{control::Mounts, helper::Failed},
-    storage::{self, known::Location},
+    storage,
 };
 
 /// What is to be staged.
@@ -54,11 +54,11 @@ impl<M: Mounts> Node<M> {
         let anew = staged.is_none();
         let mut volume = Volume::new(&id, &location);
         if let Some(before) = before {
-            (volume.staged, volume.published) = (before.staged, before.published);
+            volume.continues(before);
         }
         directory::make(&path, deadline).await?;
         self.mount(&volume, &capability, &path, false, deadline).await?;
-        if let Err(status) = self.prepare(&location, &capability, &path, deadline).await {
+        if let Err(status) = self.prepare(&mut volume, &capability, &path, deadline).await {
             self.0.failures.note(&id, Some(&status));
             // Nobody uses it yet; where it cannot be unmounted, NodeUnstageVolume will.
             if anew {
@@ -73,33 +73,46 @@ impl<M: Mounts> Node<M> {
     /// What is to be so before a pod sees it.
     async fn prepare(
         &self,
-        location: &Location,
+        volume: &mut Volume,
         capability: &Capability,
         path: &Path,
         deadline: Deadline,
     ) -> Result<(), Status> {
-        self.check_identity(location, path).await?;
-        let writable = !capability.read_only && !location.options.read_only();
+        self.check_identity(volume, path).await?;
+        let writable = !capability.read_only && !volume.read_only;
         let Some(gid) = capability.group.filter(|_| writable) else { return Ok(()) };
+        self.give(volume, gid, path, deadline).await
+    }
+
+    /// Lets a group use a volume that is mounted at a path.
+    pub(super) async fn give(
+        &self,
+        volume: &mut Volume,
+        gid: u32,
+        path: &Path,
+        deadline: Deadline,
+    ) -> Result<(), Status> {
         let given = self.0.config.helper.let_use(path, gid, deadline.left()).await;
-        given.map_err(|error| group_failed(&error, gid))
+        given.map_err(|error| group_failed(&error, gid))?;
+        volume.group = Some(gid);
+        Ok(())
     }
 
     /// Whether it is the volume that was meant: another may have taken its name.
-    async fn check_identity(&self, location: &Location, path: &Path) -> Result<(), Status> {
-        let Some(meant) = &location.pool else { return Ok(()) };
+    pub(super) async fn check_identity(&self, volume: &Volume, path: &Path) -> Result<(), Status> {
+        let Some(meant) = &volume.pool else { return Ok(()) };
         let list = self.0.mounts.list().await?;
         let at_path = |volume: &&crate::mount::generated::Volume| {
             let mut targets = volume.pools.iter().flat_map(|pool| &pool.targets);
             targets.any(|target| Path::new(&target.path) == path)
         };
-        let other = list.volumes.iter().find(at_path).map(|volume| &volume.id);
-        match other.filter(|other| !other.is_empty() && *other != meant.as_str()) {
+        let found = list.volumes.iter().find(at_path);
+        match found.filter(|found| !found.id.is_empty() && found.id != *meant) {
             Some(other) => {
-                let volume = &location.source.volume;
                 let sentence = format!(
-                    "volume {volume} has the id {other}, and this one was made on {meant}: it was deleted and made anew, or \
-                     the servers are those of another cluster"
+                    "volume {} has the id {}, and this one was made on {meant}: it was deleted and made anew, or the \
+                     servers are those of another cluster",
+                    other.name, other.id
                 );
                 Err(failed(Code::FailedPrecondition, sentence))
             }

@@ -1,10 +1,10 @@
 //! What a node remembers of its volumes: a small file for each below the state directory.
 //!
-//! It is a hint, which says what was asked for. What is mounted, the mount host knows: what it has not, is forgotten, and
-//! what is forgotten is asked of it ([`super::Node::recall`]).
+//! It is a hint, which says what was asked for. What is mounted, the mount host knows: what neither it nor the kernel has, is
+//! forgotten, and what is forgotten is asked of it ([`super::Node::recall`]).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, DirBuilder},
     io::{self, Write},
     os::unix::fs::DirBuilderExt,
@@ -34,10 +34,14 @@ pub(super) struct Volume {
     pub(super) id: String,
     /// `SERVERS:/VOLUME[/DIRECTORY]`.
     pub(super) source: String,
+    /// The id of its Gluster volume, where it is told: what is mounted must be that one.
+    pub(super) pool: Option<String>,
     /// Of its mounts, as one list.
     pub(super) options: String,
     /// Nothing is written, whoever asks.
     pub(super) read_only: bool,
+    /// The group that its directory was given last from here.
+    pub(super) group: Option<u32>,
     /// Where it is staged, and for what.
     pub(super) staged: BTreeMap<PathBuf, Capability>,
     /// Where it is published, and how.
@@ -61,11 +65,18 @@ impl Volume {
         Self {
             id: id.to_owned(),
             source: source.to_string(),
+            pool: location.pool.as_ref().map(ToString::to_string),
             options: location.options.canonical(),
             read_only: location.options.read_only(),
+            group: None,
             staged: BTreeMap::new(),
             published: BTreeMap::new(),
         }
+    }
+
+    /// Takes over where it is and what became of it from what was known before.
+    pub(super) fn continues(&mut self, before: Self) {
+        (self.group, self.staged, self.published) = (before.group, before.staged, before.published);
     }
 
     /// Whether it is, or should be, at this path.
@@ -77,10 +88,10 @@ impl Volume {
         self.staged.is_empty() && self.published.is_empty()
     }
 
-    /// Forgets it where it is not.
-    pub(super) fn keep(&mut self, is_there: impl Fn(&Path) -> bool) {
-        self.staged.retain(|path, _| is_there(path));
-        self.published.retain(|path, _| is_there(path));
+    /// Forgets it where nothing is mounted.
+    pub(super) fn keep(&mut self, mounted: &BTreeSet<PathBuf>) {
+        self.staged.retain(|path, _| mounted.contains(path));
+        self.published.retain(|path, _| mounted.contains(path));
     }
 }
 
@@ -151,11 +162,10 @@ impl State {
         }
     }
 
-    /// Forgets what is not among the targets of the mount host. Files follow when their volumes change.
-    pub(super) fn keep(&self, targets: &[&Path]) {
-        let targets = targets.iter().collect::<std::collections::BTreeSet<_>>();
+    /// Forgets what is not at one of these paths, where something is mounted. Files follow when their volumes change.
+    pub(super) fn keep(&self, mounted: &BTreeSet<PathBuf>) {
         self.volumes().retain(|_, volume| {
-            volume.keep(|path| targets.contains(&path));
+            volume.keep(mounted);
             if volume.is_nowhere() {
                 // What stays is forgotten at the next start.
                 let _ = remove(&self.file(&volume.id));

@@ -112,6 +112,29 @@ async fn after_a_reboot_nothing_is_where_it_was() {
 }
 
 #[tokio::test]
+async fn what_the_mount_host_does_not_list_is_known_while_it_is_mounted() {
+    let mut behind = Behind::start().await;
+    let (staging, target, other) = (behind.staging("s"), behind.target("t"), behind.target("o"));
+    let alone = || capability(Mode::SingleNodeSingleWriter);
+    behind.stage("pvc-1", &staging, alone()).await.unwrap();
+    behind.publish("pvc-1", [&staging, &target], alone(), false).await.unwrap();
+    // A mount that every machine has, in the place of that pod's, which only the kernel lists.
+    let mut volume = behind.node.0.state.get("pvc-1").unwrap();
+    let published = volume.published.remove(&target).unwrap();
+    volume.published.insert("/proc".into(), published);
+    behind.node.0.state.put(volume).await.unwrap();
+    behind.fake.notes().targets.remove(&target);
+    behind.restart().await;
+    let second = behind.publish("pvc-1", [&staging, &other], alone(), false).await;
+    assert_eq!(code(second), Code::FailedPrecondition, "one pod has it already");
+    assert_eq!(code(behind.unpublish("pvc-2", Path::new("/proc")).await), Code::NotFound);
+    behind.fake.notes().targets.clear();
+    behind.restart().await;
+    let volume = behind.node.0.state.get("pvc-1").unwrap();
+    assert!(volume.staged.is_empty() && volume.is_at(Path::new("/proc")));
+}
+
+#[tokio::test]
 async fn the_way_to_a_path_may_have_links() {
     let mut behind = Behind::start().await;
     let staging = behind.staging("s");
@@ -171,6 +194,43 @@ async fn a_group_gets_the_directory_once_it_is_mounted() {
 }
 
 #[tokio::test]
+async fn a_pod_of_another_group_than_the_staged_one_gets_the_directory_alone() {
+    let mut behind = Behind::start().await;
+    let helped = behind.directory.path().join("helped");
+    let group = |gid: &str| {
+        let mount = MountVolume { volume_mount_group: gid.to_owned(), ..Default::default() };
+        mount_with(Mode::MultiNodeMultiWriter, mount)
+    };
+    let (staging, target, other) = (behind.staging("s"), behind.target("t"), behind.target("o"));
+    behind.stage("pvc-1", &staging, group("1")).await.unwrap();
+    fs::remove_file(&helped).unwrap();
+    // As it was staged, for none, and for one who only reads: nothing is changed.
+    for (capability, read_only) in [(group("1"), false), (many(), false), (group("2"), true)] {
+        behind.publish("pvc-1", [&staging, &target], capability, read_only).await.unwrap();
+        behind.unpublish("pvc-1", &target).await.unwrap();
+    }
+    assert!(!helped.exists());
+    behind.publish("pvc-1", [&staging, &target], group("2"), false).await.unwrap();
+    let asked = fs::read_to_string(&helped).unwrap();
+    assert_eq!(asked, format!("{{\"Group\":{{\"path\":\"{}\",\"gid\":2}}}}", target.display()));
+    // Its own again, and another pod of it.
+    behind.restart().await;
+    for target in [&target, &other] {
+        behind.publish("pvc-1", [&staging, target], group("2"), false).await.unwrap();
+    }
+    let refused = behind.publish("pvc-1", [&staging, &behind.target("x")], group("1"), false).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains("fsGroup") && !behind.target("x").exists(), "{refused}");
+    assert_eq!(fs::read_to_string(&helped).unwrap(), asked);
+    // When it has gone, the staged group has the directory no more.
+    behind.unpublish("pvc-1", &target).await.unwrap();
+    behind.unpublish("pvc-1", &other).await.unwrap();
+    behind.publish("pvc-1", [&staging, &target], group("1"), false).await.unwrap();
+    assert!(fs::read_to_string(&helped).unwrap().ends_with("\"gid\":1}}"));
+}
+
+#[tokio::test]
 async fn a_group_that_cannot_be_given_leaves_nothing_staged() {
     let mut behind = Behind::start().await;
     let known = Arc::new(Known::open(&behind.directory.path().join("state"), None).unwrap());
@@ -187,6 +247,14 @@ async fn a_group_that_cannot_be_given_leaves_nothing_staged() {
     let refused = behind.stage("pvc-1", &staging, mount_with(Mode::MultiNodeMultiWriter, group)).await;
     assert_eq!(code(refused), Code::FailedPrecondition);
     assert!(behind.fake.notes().targets.is_empty() && behind.files().is_empty());
+    // Nor published, where it was staged for none.
+    behind.stage("pvc-1", &staging, many()).await.unwrap();
+    let target = behind.target("t");
+    let group = MountVolume { volume_mount_group: "4711".to_owned(), ..Default::default() };
+    let capability = mount_with(Mode::MultiNodeMultiWriter, group);
+    let refused = behind.publish("pvc-1", [&staging, &target], capability, false).await;
+    assert_eq!(code(refused), Code::FailedPrecondition);
+    assert!(!target.exists() && behind.fake.notes().targets.len() == 1);
 }
 
 #[tokio::test]

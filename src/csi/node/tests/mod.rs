@@ -49,6 +49,8 @@ struct Notes {
     pool: Pool,
     /// What every volume is like.
     volume: Volume,
+    /// The id of the volume `vol`, where it is not [`POOL`] any more.
+    other_id: Option<String>,
     /// Why volumes do not answer.
     trouble: String,
     /// Nobody answers at the socket.
@@ -74,7 +76,8 @@ impl Notes {
     fn list(&self) -> ListReply {
         let mut volumes = BTreeMap::<&str, Volume>::new();
         for (path, request) in &self.targets {
-            let id = if request.volume == "vol" { POOL } else { "" };
+            let own = self.other_id.as_deref().unwrap_or(POOL);
+            let id = if request.volume == "vol" { own } else { "" };
             let volume = volumes.entry(&request.volume).or_insert_with(|| Volume {
                 name: request.volume.clone(),
                 id: id.to_owned(),

@@ -154,7 +154,7 @@ async fn hostile_words_come_to_nothing() {
 
 #[tokio::test]
 async fn what_cannot_be_mounted_leaves_nothing() {
-    let behind = Behind::start().await;
+    let mut behind = Behind::start().await;
     let (staging, target) = (behind.staging("s"), behind.target("t"));
     // A missing directory of a PV is not made.
     let gone = behind.stage_at("pvc-1", &staging, many(), context("vol", "gone")).await;
@@ -169,7 +169,23 @@ async fn what_cannot_be_mounted_leaves_nothing() {
     assert!(replaced.message().contains(POOL), "{replaced}");
     assert!(behind.fake.notes().targets.is_empty() && behind.files().is_empty());
     other.insert("volume_uuid".into(), POOL.into());
-    behind.stage_at("pvc-3", &staging, many(), other).await.unwrap();
+    behind.stage_at("pvc-3", &staging, many(), other.clone()).await.unwrap();
+    // Since it was staged; one more pod does not see it, and another keeps what it has.
+    let before = behind.target("before");
+    behind.publish("pvc-3", [&staging, &before], many(), false).await.unwrap();
+    behind.fake.notes().other_id = Some(POOL.replace('0', "1"));
+    for at in [&target, &before] {
+        let replaced = behind.publish("pvc-3", [&staging, at], many(), false).await.unwrap_err();
+        assert_eq!(replaced.code(), Code::FailedPrecondition);
+        assert!(replaced.message().contains(POOL), "{replaced}");
+    }
+    assert!(!target.exists() && before.exists() && behind.fake.notes().targets.len() == 2);
+    behind.restart().await;
+    assert_eq!(
+        code(behind.publish("pvc-3", [&staging, &target], many(), false).await),
+        Code::FailedPrecondition
+    );
+    behind.fake.notes().other_id = None;
     // The parent of a target is made by whoever asks.
     let orphan = behind.publish("pvc-3", [&staging, &target.join("a/b")], many(), false).await;
     assert_eq!(code(orphan), Code::FailedPrecondition);
