@@ -29,7 +29,7 @@ use glusterd_client::{
 use rustix::process::{Pid, Signal};
 use tonic::{Code, Request, Status};
 
-use crate::volume::{Volume, block_on, directory, helper, make};
+use crate::volume::{SOON, Volume, block_on, directory, helper, make};
 
 pub(crate) const TESTS: &[(&str, fn())] = &[
     ("a_volume_is_staged_published_and_gone", || block_on(life())),
@@ -191,7 +191,14 @@ async fn life() {
         behind.unstage().await.unwrap();
         drop(open);
     }
-    assert!(!target.exists() && !other.exists() && behind.host.list().volumes.is_empty());
+    assert!(!target.exists() && !other.exists());
+    // It is told a moment after the last unmount that nothing is left.
+    let gone = async {
+        while !behind.host.list().volumes.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SOON, gone).await.unwrap();
     assert_eq!(fs::read_to_string(behind.directory.join("brick/pv/one/file")).unwrap(), "data");
     // A directory that is not there is not made.
     fs::remove_dir_all(behind.directory.join("brick/pv")).unwrap();
