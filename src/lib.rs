@@ -14,6 +14,7 @@
 //! | [`mount`] | the mount host: glusterfs processes, their mounts, and who follows a volume for them |
 //! | [`storage`] | PVs on a volume: layout, records, provisioning |
 //! | [`csi`] | the storage driver of Kubernetes |
+//! | [`quota`] | project quota on bricks: what `kadalu quotad` does |
 //!
 //! The first four take bytes and time as arguments and return values: no tokio, no clock, no files.
 
@@ -21,6 +22,7 @@ pub mod client;
 pub mod csi;
 pub mod glusterd;
 pub mod mount;
+pub mod quota;
 pub mod rpc;
 pub mod server;
 pub mod storage;

@@ -11,6 +11,7 @@ pub mod known;
 pub mod layout;
 pub mod parameters;
 pub mod pool;
+pub mod quota;
 pub mod record;
 pub mod suitable;
 

@@ -145,7 +145,7 @@ fn in_use(state: &State) -> bool {
     *state == State::InUse
 }
 
-fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+pub(super) fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let size = u64::deserialize(deserializer)?;
     if size > MAX_SIZE {
         return Err(D::Error::custom(format_args!("a size of {size} bytes is more than a volume can have")));
