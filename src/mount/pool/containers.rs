@@ -10,8 +10,7 @@ use tracing::debug;
 use super::Runner;
 use crate::mount::{
     containers::{Outcome, Round},
-    helper::open_mount,
-    helper::{Earlier, Rebind},
+    helper::{Earlier, Rebind, open_mount},
     mountinfo::MountTable,
     store::{StoredFileSystem, StoredPool, StoredTarget},
 };
@@ -52,12 +51,12 @@ impl Runner {
         }
     }
 
-    /// Targets that are about to be forgotten: containers may have them still.
-    pub(super) fn note_former(&mut self, goes: impl Fn(&StoredTarget) -> bool) {
+    /// Targets that are forgotten: containers may have them still.
+    pub(super) fn note_former(&mut self, gone: &[StoredTarget]) {
         if !self.context.config.rebind_containers {
             return;
         }
-        for target in self.targets.iter().filter(|target| goes(target)) {
+        for target in gone {
             self.former.retain(|known| *known != target.subdirectory);
             self.former.push(target.subdirectory.clone());
         }

@@ -81,7 +81,7 @@ impl Runner {
             self.retry = Some((Instant::now(), 0));
             return;
         }
-        let online = wanted.connected.is_some() && wanted.confirmed && wanted.located;
+        let online = wanted.is_online();
         let returns = live.given.offline && online;
         if accepted.meaning == had.meaning && !returns {
             // Other bytes it may be, or an id that was not known.

@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use super::{Dead, Live, Runner, start::HELPER};
-use crate::mount::{Error, Reason, mountinfo::MountTable};
+use crate::mount::{Error, Reason, mountinfo::MountTable, store::StoredTarget};
 
 /// Between attempts to start a process, doubling.
 const RETRY: Duration = Duration::from_secs(1);
@@ -233,22 +233,19 @@ impl Runner {
         // Unreadable: nothing is known against them.
         let Ok(table) = MountTable::read() else { return };
         let ours = self.devices();
-        let before = self.targets.len();
-        let unbound = self.unbound.clone();
-        self.note_former(|target| {
-            !unbound.contains(&target.path)
-                && !table.at(&target.path).iter().any(|entry| ours.contains(&entry.device))
-        });
-        let unbound = &self.unbound;
-        self.targets.retain(|target| {
-            let mounted = table.at(&target.path).iter().any(|entry| ours.contains(&entry.device));
-            if !mounted && !unbound.contains(&target.path) {
-                info!(target: "kadalu", path = %target.path.display(), "unmounted by somebody else");
-            }
-            mounted || unbound.contains(&target.path)
-        });
-        if self.targets.len() != before {
-            self.save();
+        let is_kept = |target: &StoredTarget| {
+            self.unbound.contains(&target.path)
+                || table.at(&target.path).iter().any(|entry| ours.contains(&entry.device))
+        };
+        let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.targets).into_iter().partition(is_kept);
+        self.targets = kept;
+        if gone.is_empty() {
+            return;
         }
+        for target in &gone {
+            info!(target: "kadalu", path = %target.path.display(), "unmounted by somebody else");
+        }
+        self.note_former(&gone);
+        self.save();
     }
 }

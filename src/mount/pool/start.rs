@@ -153,7 +153,7 @@ impl Runner {
         let accepted = wanted.accepted.clone()?;
         let bricks = if offline { self.volume.stored().bricks } else { Vec::new() };
         // Only online is there a server that another process could ask.
-        let host = wanted.connected.as_ref().and_then(|server| match server {
+        let host = wanted.connected.as_ref().and_then(|connected| match &connected.server {
             ServerAddress::Tcp { host, .. } => Some(host.as_str()),
             ServerAddress::Unix(_) => None,
         });
@@ -265,7 +265,7 @@ impl Runner {
 
     /// Whether the cluster says that the volume is started.
     async fn volume_status(&self) -> Option<VolumeStatus> {
-        let server = self.wanted.borrow().connected.clone()?;
+        let server = self.wanted.borrow().connected.as_ref()?.server.clone();
         let name = self.volume.stored().name;
         Some(ask(&server, self.volume.cluster(), &name).await?.status)
     }

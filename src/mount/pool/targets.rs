@@ -134,8 +134,8 @@ impl Runner {
             self.take_away(path, lazy).await?;
         }
         info!(target: "kadalu", pool = self.id, path = %path.display(), "unmounted");
-        self.note_former(|target| target.path == path);
-        self.targets.retain(|target| target.path != path);
+        let gone = self.targets.extract_if(.., |target| target.path == path).collect::<Vec<_>>();
+        self.note_former(&gone);
         self.unbound.retain(|unbound| unbound != path);
         self.save();
         Ok(())

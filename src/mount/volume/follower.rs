@@ -8,7 +8,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{Accepted, Shared, Wanted, ask};
+use super::{Accepted, Connected, Shared, Wanted, ask};
 use crate::{
     client::{Event, Generation, Watch},
     mount::{
@@ -174,16 +174,13 @@ impl Follower {
                 drop(status);
                 self.look_at_ports = true;
                 (self.unsure, self.heard) = (true, false);
-                self.wanted.send_modify(|wanted| {
-                    (wanted.connected, wanted.confirmed, wanted.located) = (Some(server), false, false);
-                });
+                let connected = Connected { server, confirmed: false, located: false };
+                self.wanted.send_modify(|wanted| wanted.connected = Some(connected));
             }
             Event::Disconnected { server, reason } => {
                 warn!(target: "kadalu", volume = name, %server, %reason, "disconnected");
                 self.shared.status().connected.clear();
-                self.wanted.send_modify(|wanted| {
-                    (wanted.connected, wanted.confirmed, wanted.located) = (None, false, false);
-                });
+                self.wanted.send_modify(|wanted| wanted.connected = None);
             }
             Event::Unavailable(reasons) => self.trouble(&name, reasons.to_string()),
             Event::Gone(server) => {
@@ -336,7 +333,9 @@ impl Follower {
         self.unsure = false;
         self.wanted.send_modify(|wanted| {
             wanted.accepted = Some(accepted);
-            wanted.confirmed = self.heard && wanted.connected.is_some();
+            if let Some(connected) = &mut wanted.connected {
+                connected.confirmed = self.heard;
+            }
         });
     }
 
@@ -382,8 +381,8 @@ impl Follower {
         }
         self.wanted.send_if_modified(|wanted| {
             // Of a connection that is gone, it says nothing of the next.
-            let located = located && wanted.connected.is_some();
-            std::mem::replace(&mut wanted.located, located) != located
+            let known = wanted.connected.as_mut().map(|connected| &mut connected.located);
+            known.is_some_and(|known| std::mem::replace(known, located) != located)
         });
     }
 }

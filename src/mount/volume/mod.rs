@@ -42,12 +42,25 @@ const QUESTION: Duration = Duration::from_secs(5);
 pub(super) struct Wanted {
     /// None before the first volfile, where there is none on disk either.
     pub(super) accepted: Option<Arc<Accepted>>,
-    /// The server that it is watched through.
-    pub(super) connected: Option<ServerAddress>,
-    /// `accepted` is what that server has.
+    /// None while no server of the cluster answers.
+    pub(super) connected: Option<Connected>,
+}
+
+/// The server that a volume is watched through, and what is known since it is.
+#[derive(Debug, Clone)]
+pub(super) struct Connected {
+    pub(super) server: ServerAddress,
+    /// What is accepted is what that server has.
     pub(super) confirmed: bool,
     /// A graph that has to ask for ports finds every brick that serves: the glusterds of their hosts are back too.
     pub(super) located: bool,
+}
+
+impl Wanted {
+    /// Whether a process can have the cluster's own volfile, and find its bricks by it.
+    pub(super) fn is_online(&self) -> bool {
+        self.connected.as_ref().is_some_and(|connected| connected.confirmed && connected.located)
+    }
 }
 
 /// A volume that is followed for as long as this lives.
