@@ -7,6 +7,8 @@ mod fetch;
 mod io;
 mod live;
 mod notify;
+mod program;
+mod quota;
 mod raw;
 mod serve;
 mod stats;
@@ -31,6 +33,7 @@ enum What {
     Io(io::IoBench),
     Live(live::LiveBench),
     Csi(csi::CsiBench),
+    Quota(quota::QuotaBench),
     #[command(hide = true)]
     MappedReader(io::MappedReader),
 }
@@ -53,6 +56,7 @@ impl Bench {
             What::Io(bench) => bench.run().await,
             What::Live(bench) => bench.run().await,
             What::Csi(bench) => bench.run().await,
+            What::Quota(bench) => bench.run(),
             What::MappedReader(reader) => reader.run(),
         }
     }

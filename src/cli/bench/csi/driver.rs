@@ -14,7 +14,10 @@ use glusterd_client::{
 use tonic::transport::{Channel, Endpoint};
 
 use super::{life::Life, unmount_below};
-use crate::cli::{Failure, bench::child::this_program};
+use crate::cli::{
+    Failure,
+    bench::{child::this_program, program::memory},
+};
 
 /// For it to be ready, and to end.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -78,11 +81,8 @@ impl Driver {
     }
 
     /// In KiB.
-    pub(super) fn memory(&self) -> Result<u64, Failure> {
-        let path = format!("/proc/{}/status", self.child.id());
-        let status = fs::read_to_string(&path).map_err(|error| Failure::other(&path, error))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        Ok(line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0))
+    pub(super) fn memory(&self) -> u64 {
+        memory(self.child.id())
     }
 
     /// The glusterfs processes of its state directory.

@@ -15,9 +15,10 @@ use std::{
 use clap::Args;
 use glusterd_client::transport::{ServerAddress, parse_servers};
 
+use super::program::{self, PATIENCE};
 use crate::cli::{Exit, Failure, output, servers::Target};
 use admin::{Admin, Change};
-use side::{Load, Ours, PATIENCE, Stock};
+use side::{Load, Ours, Stock};
 use table::{Seen, Table};
 
 /// Compare our mount with a stock one while the volume changes
@@ -116,10 +117,10 @@ impl LiveBench {
         let (glusterfs, _) = ours.state()?;
         let connections = |pids: &[u32]| pids.iter().map(|pid| process::connections(*pid, &ports)).sum();
         first.connections = connections(&[ours.host(), glusterfs]);
-        first.memory = (process::memory(glusterfs), Some(process::memory(ours.host())));
+        first.memory = (program::memory(glusterfs), Some(program::memory(ours.host())));
         first.graphs = side::graphs(&at);
         second.connections = connections(&[stock.glusterfs()]);
-        second.memory = (process::memory(stock.glusterfs()), None);
+        second.memory = (program::memory(stock.glusterfs()), None);
         second.graphs = side::graphs(&stock_at);
         let [load, stock_load] = loads;
         first.report = load.end()?;

@@ -5,70 +5,20 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{ChildStdout, Command, Stdio},
     sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
 
-use rustix::{
-    mount::{UnmountFlags, unmount},
-    process::{Pid, Signal, kill_process},
-};
+use rustix::mount::{UnmountFlags, unmount};
 use serde_json::Value;
 
-use super::super::child;
+use super::super::{
+    child,
+    program::{PATIENCE, Program, until},
+};
 use crate::cli::Failure;
-
-/// How long a mount, or a new graph, may take to be there.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A child that is ended with this value: asked, then made to.
-#[derive(Debug)]
-pub(super) struct Program(Child);
-
-impl Program {
-    fn start(command: &mut Command) -> Result<Self, Failure> {
-        let child = command.stdin(Stdio::null()).spawn();
-        let program = command.get_program().to_string_lossy().into_owned();
-        Ok(Self(child.map_err(|error| Failure::other(format_args!("cannot run {program}"), error))?))
-    }
-
-    pub(super) fn id(&self) -> u32 {
-        self.0.id()
-    }
-
-    fn ended(&mut self) -> bool {
-        !matches!(self.0.try_wait(), Ok(None))
-    }
-
-    fn terminate(&self) {
-        if let Some(pid) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
-            // It may have ended.
-            let _ = kill_process(pid, Signal::TERM);
-        }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        self.terminate();
-        let _ = until(|| self.ended().then_some(()));
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Asks until there is an answer, for as long as [`PATIENCE`].
-fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
-    let begun = Instant::now();
-    loop {
-        match ask() {
-            None if begun.elapsed() < PATIENCE => thread::sleep(Duration::from_millis(20)),
-            answer => return answer,
-        }
-    }
-}
 
 /// Our mount host with the volume mounted.
 #[derive(Debug)]
@@ -211,7 +161,7 @@ impl Load {
         command.args(["bench", "io", "--rate", &rate.to_string()]).arg(mount).stdout(Stdio::piped());
         let mut program = Program::start(&mut command)?;
         let failed = || Failure::other(format_args!("the load in {}", mount.display()), "it did not start");
-        let mut lines = BufReader::new(program.0.stdout.take().ok_or_else(failed)?);
+        let mut lines = BufReader::new(program.take_output().ok_or_else(failed)?);
         let mut ready = String::new();
         match lines.read_line(&mut ready) {
             Ok(_) if ready == "ready\n" => Ok(Self { program, lines }),
