@@ -3,7 +3,10 @@
 use tonic::{Code, Status};
 
 use crate::{
-    mount::{self, control::cut},
+    mount::{
+        self,
+        control::{code, cut},
+    },
     storage,
 };
 
@@ -37,22 +40,9 @@ impl From<storage::Error> for Status {
 
 impl From<mount::Error> for Status {
     fn from(error: mount::Error) -> Self {
-        use mount::Reason;
         let code = match error.reason() {
-            Reason::Invalid => Code::InvalidArgument,
-            Reason::NoSuchVolume | Reason::NoSuchDirectory | Reason::NotMounted => Code::NotFound,
-            Reason::TargetInUse => Code::AlreadyExists,
-            // The same again may succeed, and whoever asks is to do so.
-            Reason::Unreachable | Reason::Bricks | Reason::NoHost => Code::Unavailable,
-            Reason::TimedOut => Code::DeadlineExceeded,
-            // To ask again helps only after an admin has done something.
-            Reason::OpVersion
-            | Reason::Access
-            | Reason::InvalidVolfile
-            | Reason::Stopped
-            | Reason::Busy
-            | Reason::Machine => Code::FailedPrecondition,
-            Reason::Other => Code::Internal,
+            mount::Reason::Other => Code::Internal,
+            reason => code(reason),
         };
         failed(code, error)
     }

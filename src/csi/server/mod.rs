@@ -8,7 +8,6 @@ mod tests;
 
 use std::{future::Future, io, time::Duration};
 
-use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 pub(super) use self::call::{Deadline, about};
@@ -19,7 +18,10 @@ use super::generated::{
     identity_server::{Identity, IdentityServer},
     node_server::{Node, NodeServer},
 };
-use crate::{mount::control::incoming, transport::Listener};
+use crate::{
+    mount::control::{graceful, incoming},
+    transport::Listener,
+};
 
 /// Connections at one time; more wait. There is one from each sidecar and from the kubelet.
 const CONNECTIONS: usize = 64;
@@ -65,21 +67,11 @@ pub async fn serve(
         controller: controller.map(|it| ControllerServer::new(it).max_decoding_message_size(MAX_REQUEST)),
         node: node.map(|it| NodeServer::new(it).max_decoding_message_size(MAX_REQUEST)),
     };
-    let stopping = CancellationToken::new();
-    let serving = Server::builder()
-        .max_concurrent_streams(STREAMS)
-        .http2_max_header_list_size(MAX_HEADERS)
-        .serve_with_incoming_shutdown(dispatch, incoming(listener, CONNECTIONS), async {
-            shutdown.await;
-            stopping.cancel();
-        });
-    // By itself it would wait for as long as a client keeps a call open.
-    let overdue = async {
-        stopping.cancelled().await;
-        tokio::time::sleep(GRACE).await;
-    };
-    tokio::select! {
-        served = serving => served.map_err(io::Error::other),
-        () = overdue => Ok(()),
-    }
+    let served = graceful(shutdown, GRACE, |shutdown| {
+        Server::builder()
+            .max_concurrent_streams(STREAMS)
+            .http2_max_header_list_size(MAX_HEADERS)
+            .serve_with_incoming_shutdown(dispatch, incoming(listener, CONNECTIONS), shutdown)
+    });
+    served.await.map_err(io::Error::other)
 }

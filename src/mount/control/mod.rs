@@ -4,6 +4,7 @@
 //! so that what mounts volumes need not know whether the host is in its own process.
 
 mod client;
+mod graceful;
 mod incoming;
 mod server;
 mod status;
@@ -13,9 +14,10 @@ mod tests;
 use std::{future::Future, path::Path, time::Duration};
 
 pub use client::Client;
+pub(crate) use graceful::graceful;
 pub(crate) use incoming::incoming;
 pub use server::serve;
-pub(crate) use status::cut;
+pub(crate) use status::{code, cut};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Error, Host, generated};

@@ -10,10 +10,9 @@ use std::{
 use rustix::process::geteuid;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status, service::interceptor::InterceptedService, transport::Server};
 
-use super::{Mounts, incoming::incoming, status};
+use super::{Mounts, graceful::graceful, incoming::incoming, status};
 use crate::{
     mount::{
         Error, Reason,
@@ -58,29 +57,16 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let service = MountHostServer::new(Service(mounts)).max_decoding_message_size(MAX_REQUEST);
-    let stopping = CancellationToken::new();
-    let serving = Server::builder()
-        .max_concurrent_streams(STREAMS)
-        .http2_max_header_list_size(MAX_HEADERS)
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE))
-        .serve_with_incoming_shutdown(
-            InterceptedService::new(service, allowed),
-            incoming(listener, CONNECTIONS),
-            async {
-                shutdown.await;
-                stopping.cancel();
-            },
-        );
-    // By itself it would wait for as long as a client keeps a call open.
-    let overdue = async {
-        stopping.cancelled().await;
-        tokio::time::sleep(GRACE).await;
-    };
-    tokio::select! {
-        served = serving => served.map_err(|error| Error::other("cannot serve the control socket", error)),
-        () = overdue => Ok(()),
-    }
+    let service = InterceptedService::new(service, allowed);
+    let served = graceful(shutdown, GRACE, |shutdown| {
+        Server::builder()
+            .max_concurrent_streams(STREAMS)
+            .http2_max_header_list_size(MAX_HEADERS)
+            .http2_keepalive_interval(Some(KEEPALIVE))
+            .http2_keepalive_timeout(Some(KEEPALIVE))
+            .serve_with_incoming_shutdown(service, incoming(listener, CONNECTIONS), shutdown)
+    });
+    served.await.map_err(|error| Error::other("cannot serve the control socket", error))
 }
 
 /// Lets a call pass that comes from root or from our own user.

@@ -31,7 +31,7 @@ pub(super) fn told(status: &Status) -> Option<Error> {
 }
 
 /// For those who only know gRPC, in the words of its guide to codes.
-fn code(reason: Reason) -> Code {
+pub(crate) fn code(reason: Reason) -> Code {
     match reason {
         Reason::Other => Code::Unknown,
         Reason::Invalid => Code::InvalidArgument,
