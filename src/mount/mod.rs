@@ -28,6 +28,7 @@ mod glusterfs;
 pub mod helper;
 pub mod host;
 pub mod installed;
+mod list;
 mod lock;
 pub mod metrics;
 pub mod mountinfo;

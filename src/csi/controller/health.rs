@@ -119,8 +119,5 @@ impl<M: Mounts> Controller<M> {
 }
 
 fn of_root(list: &ListReply, root: &Path) -> Vec<Trouble> {
-    let of = |path: &str| Path::new(path) == root;
-    let pools = list.volumes.iter().flat_map(|volume| volume.pools.iter().map(move |pool| (volume, pool)));
-    let process = pools.into_iter().find(|(_, pool)| pool.targets.iter().any(|target| of(&target.path)));
-    process.map(|(volume, pool)| of_process(volume, pool)).unwrap_or_default()
+    list.at(root).map(|(volume, pool, _)| of_process(volume, pool)).unwrap_or_default()
 }

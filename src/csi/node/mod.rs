@@ -213,11 +213,8 @@ impl<M: Mounts> Node<M> {
         context: &BTreeMap<String, String>,
     ) -> Result<Option<state::Volume>, Status> {
         let list = self.0.mounts.list().await?;
-        let found = list.volumes.iter().find_map(|volume| {
-            let mut targets = volume.pools.iter().flat_map(|pool| &pool.targets);
-            Some((volume, targets.find(|known| Path::new(&known.path) == target)?))
-        });
-        let (Some((volume, found)), Ok(location)) = (found, self.0.known.locate(id, context)) else {
+        let (Some((volume, _, found)), Ok(location)) = (list.at(target), self.0.known.locate(id, context))
+        else {
             return Ok(None);
         };
         if self.0.state.other_at(target, id).is_some() {

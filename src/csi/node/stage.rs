@@ -102,11 +102,7 @@ impl<M: Mounts> Node<M> {
     pub(super) async fn check_identity(&self, volume: &Volume, path: &Path) -> Result<(), Status> {
         let Some(meant) = &volume.pool else { return Ok(()) };
         let list = self.0.mounts.list().await?;
-        let at_path = |volume: &&crate::mount::generated::Volume| {
-            let mut targets = volume.pools.iter().flat_map(|pool| &pool.targets);
-            targets.any(|target| Path::new(&target.path) == path)
-        };
-        let found = list.volumes.iter().find(at_path);
+        let found = list.at(path).map(|(volume, ..)| volume);
         match found.filter(|found| !found.id.is_empty() && found.id != *meant) {
             Some(other) => {
                 let sentence = format!(

@@ -164,12 +164,8 @@ impl Entry {
     /// Whether what was mounted is the volume that was meant, and not another that has its name.
     async fn check_identity<M: Mounts>(&self, mounts: &M) -> Result<(), Status> {
         let list = mounts.list().await?;
-        let is_root = |path: &str| Path::new(path) == self.root;
-        let volume = list.volumes.iter().find(|volume| {
-            volume.pools.iter().flat_map(|pool| &pool.targets).any(|target| is_root(&target.path))
-        });
-        match volume {
-            Some(volume) if !volume.id.is_empty() && volume.id != self.id.as_str() => {
+        match list.at(&self.root) {
+            Some((volume, ..)) if !volume.id.is_empty() && volume.id != self.id.as_str() => {
                 let sentence = format!(
                     "volume {} has the id {} and not {}: another volume has taken its name, and the PVs are not there",
                     volume.name, volume.id, self.id
