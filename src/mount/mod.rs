@@ -43,4 +43,4 @@ mod volume;
 
 pub use error::{Error, Reason};
 pub use host::{Config, Host};
-pub(crate) use volume::ask;
+pub(crate) use volume::ask_around;

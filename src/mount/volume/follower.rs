@@ -8,7 +8,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{Accepted, Connected, Shared, Wanted, ask};
+use super::{Accepted, Connected, Shared, Wanted, ask_around};
 use crate::{
     client::{Event, Generation, Watch},
     mount::{
@@ -265,13 +265,7 @@ impl Follower {
         if told.is_some() {
             return told;
         }
-        let others = self.shared.cluster.servers().into_iter().filter(|server| *server != generation.server);
-        for server in std::iter::once(generation.server.clone()).chain(others).take(3) {
-            if let Some(id) = ask(&server, &self.shared.cluster, name).await.and_then(|info| info.id) {
-                return Some(id);
-            }
-        }
-        None
+        ask_around(&self.shared.cluster, &generation.server, name, |info| info.id).await
     }
 
     /// Whether a new brick cannot be connected to yet: glusterd tells of bricks before it starts them, and a graph whose new

@@ -34,6 +34,9 @@ use crate::{
     xdr::Opaque,
 };
 
+/// Servers that are asked what the first does not tell: glusterd may keep it from remote hosts, and others will then too.
+const ASKED: usize = 3;
+
 /// For one question to a glusterd beside GETSPEC.
 const QUESTION: Duration = Duration::from_secs(5);
 
@@ -177,8 +180,24 @@ impl Volume {
     }
 }
 
+/// What a few servers tell of a volume, until it is what was wanted; first the one that gave the volfile.
+pub(crate) async fn ask_around<T>(
+    cluster: &Cluster,
+    first: &ServerAddress,
+    volume: &str,
+    wanted: impl Fn(VolumeInfo) -> Option<T>,
+) -> Option<T> {
+    let others = cluster.servers().into_iter().filter(|server| server != first);
+    for server in std::iter::once(first.clone()).chain(others).take(ASKED) {
+        if let Some(told) = ask(&server, cluster, volume).await.and_then(&wanted) {
+            return Some(told);
+        }
+    }
+    None
+}
+
 /// What a server tells of a volume, where it tells remote hosts anything.
-pub(crate) async fn ask(server: &ServerAddress, cluster: &Cluster, volume: &str) -> Option<VolumeInfo> {
+pub(super) async fn ask(server: &ServerAddress, cluster: &Cluster, volume: &str) -> Option<VolumeInfo> {
     let ask = async {
         let client = Client::connect(server, &cluster.options().connect).await.ok()?;
         let request = cli::volume_request(volume);

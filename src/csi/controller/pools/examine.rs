@@ -8,7 +8,7 @@ use tonic::Status;
 use crate::{
     client::{self, Cluster, Kind, NoVolfile},
     glusterd::cli::VolumeInfo,
-    mount,
+    mount::ask_around,
     storage::{Error, Reason, handle::PoolId, suitable::Examined},
     transport::ServerAddress,
     volfile::{Graph, Volfile},
@@ -16,9 +16,6 @@ use crate::{
 
 /// For the volfile.
 const FETCH: Duration = Duration::from_secs(15);
-
-/// Servers that are asked for the volume's id.
-const ASKED: usize = 3;
 
 /// A volume, as its cluster describes it.
 #[derive(Debug)]
@@ -52,7 +49,7 @@ pub(super) async fn examine(
         let graph = Graph::new(&volfile).ok_or_else(|| unreadable(&"it is empty"))?;
         Ok::<_, Error>((graph.kind().volume_id, Examined::new(&graph, info)))
     };
-    let info = info(&cluster, &fetched.server, volume).await;
+    let info = ask_around(&cluster, &fetched.server, volume, Some).await;
     let (told, examined) = look(info.as_ref())?;
     let id = info.and_then(|info| info.id).or(told).map(|id| id.to_ascii_lowercase());
     let Some(id) = id else {
@@ -63,17 +60,6 @@ pub(super) async fn examine(
         return Err(Error::new(Reason::Precondition, sentence).into());
     };
     Ok(Examination { id: id.parse::<PoolId>()?, servers: cluster.servers(), examined, at: Instant::now() })
-}
-
-/// What a server tells of the volume, the one that gave the volfile first.
-async fn info(cluster: &Cluster, first: &ServerAddress, volume: &str) -> Option<VolumeInfo> {
-    let others = cluster.servers().into_iter().filter(|server| server != first);
-    for server in std::iter::once(first.clone()).chain(others).take(ASKED) {
-        if let Some(info) = mount::ask(&server, cluster, volume).await {
-            return Some(info);
-        }
-    }
-    None
 }
 
 fn no_volfile(error: &NoVolfile) -> Error {
