@@ -1,8 +1,7 @@
 //! Which PV a volume id means.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use tonic::{Code, Status};
 
 use super::Controller;
@@ -79,8 +78,8 @@ impl<M: Mounts> Controller<M> {
         };
         let home = self.pools.home(parameters).await?;
         self.pools.remember(&home);
-        let (root, path) = (self.pools.root(&home.id), source.subdirectory.clone());
-        let is_there = self.pools.run(&home.id, move |_| is_directory(&root, &path)).await?;
+        let path = source.subdirectory.clone();
+        let is_there = self.pools.run(&home.id, move |pool| pool.has_directory(&path)).await?;
         is_there.then(|| Found::Foreign(home.id, source.clone())).ok_or_else(|| absent(handle))
     }
 
@@ -171,20 +170,4 @@ pub(super) fn is_in_use(pv: &Pv) -> bool {
 /// There is no such PV.
 pub(super) fn absent(handle: &Handle) -> Status {
     failed(Code::NotFound, format_args!("there is no volume {handle}"))
-}
-
-/// Whether a directory is there, without following links that were planted in the volume.
-fn is_directory(root: &Path, path: &str) -> Result<bool, Error> {
-    let failed = |errno| Error::errno(format_args!("cannot look for {path:?} in {}", root.display()), errno);
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let opened = openat(CWD, root, flags, Mode::empty()).map_err(failed)?;
-    let beneath = ResolveFlags::BENEATH
-        | ResolveFlags::NO_SYMLINKS
-        | ResolveFlags::NO_MAGICLINKS
-        | ResolveFlags::NO_XDEV;
-    let below = if path.is_empty() { "." } else { path };
-    match openat2(opened, below, flags, Mode::empty(), beneath) {
-        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(false),
-        other => other.map_err(failed).map(|_| true),
-    }
 }

@@ -9,13 +9,14 @@ use std::{
 };
 
 use rustix::{
-    fs::{CWD, Mode, OFlags, ResolveFlags},
+    fs::{CWD, Mode, OFlags},
     io::Errno,
     mount::{MoveMountFlags, UnmountFlags},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
+    BELOW,
     failed::{Doing, Failure},
     stage::{self, Dress},
 };
@@ -146,11 +147,7 @@ impl Bind {
             // Nothing is asked of the volume.
             &mount.directory
         } else {
-            let resolve = ResolveFlags::BENEATH
-                | ResolveFlags::NO_SYMLINKS
-                | ResolveFlags::NO_MAGICLINKS
-                | ResolveFlags::NO_XDEV;
-            inside = rustix::fs::openat2(&mount.directory, &self.subdirectory, PATH, Mode::empty(), resolve)
+            inside = rustix::fs::openat2(&mount.directory, &self.subdirectory, PATH, Mode::empty(), BELOW)
                 .doing(words)?;
             &inside
         };

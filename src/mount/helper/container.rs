@@ -12,12 +12,13 @@ use std::{
 };
 
 use rustix::{
-    fs::{Mode, OFlags, ResolveFlags},
+    fs::{Mode, OFlags},
     io::Errno,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
+    BELOW,
     copies::{self, Copy, Kept},
     failed::{Doing, Failed, Failure},
     inside::Inside,
@@ -262,15 +263,11 @@ impl<'r> HostSide<'r> {
 
     /// A directory or a file of the volume, and which of them. Links are not followed: who can write to the volume made them.
     fn open_at(&self, root: &OwnedFd, path: &Path) -> rustix::io::Result<(OwnedFd, bool)> {
-        let resolve = ResolveFlags::BENEATH
-            | ResolveFlags::NO_SYMLINKS
-            | ResolveFlags::NO_MAGICLINKS
-            | ResolveFlags::NO_XDEV;
         let path = path.strip_prefix("/").unwrap_or(path);
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        match rustix::fs::openat2(root, path, PATH | OFlags::DIRECTORY, Mode::empty(), resolve) {
+        match rustix::fs::openat2(root, path, PATH | OFlags::DIRECTORY, Mode::empty(), BELOW) {
             Err(Errno::NOTDIR) => {
-                rustix::fs::openat2(root, path, PATH, Mode::empty(), resolve).map(|file| (file, true))
+                rustix::fs::openat2(root, path, PATH, Mode::empty(), BELOW).map(|file| (file, true))
             }
             directory => directory.map(|directory| (directory, false)),
         }

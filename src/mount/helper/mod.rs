@@ -20,6 +20,7 @@ mod unmount;
 
 use std::path::PathBuf;
 
+use rustix::fs::ResolveFlags;
 use serde::{Deserialize, Serialize};
 
 pub use bind::{Bind, open_mount};
@@ -31,6 +32,12 @@ pub use run::Helper;
 pub use serve::serve;
 pub use space::{Amount, Space};
 pub use unmount::remove_mount_point;
+
+/// For paths below a directory of a volume: whoever can write there has made the links, and what is mounted there is not it.
+pub(crate) const BELOW: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_MAGICLINKS)
+    .union(ResolveFlags::NO_XDEV);
 
 /// The first argument of a program that is to call [`serve`] at once.
 pub const SUBCOMMAND: &str = "mount-helper";

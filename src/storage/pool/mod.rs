@@ -111,6 +111,14 @@ impl Pool {
         Ok(Some(found.pv(&place)))
     }
 
+    /// Whether a directory is at a path from the volume's root, empty for the root itself. Links are not followed.
+    ///
+    /// # Errors
+    /// What stands in the way of looking.
+    pub fn has_directory(&self, path: &str) -> Result<bool, Error> {
+        self.root()?.has(if path.is_empty() { "." } else { path })
+    }
+
     /// All PVs in all states, sorted by component. A record that cannot be read is left out, with a warning in the log.
     ///
     /// # Errors

@@ -11,20 +11,17 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, StatVfs, StatxAttributes,
-        StatxFlags, Uid, XattrFlags,
+        AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Stat, StatVfs, StatxAttributes, StatxFlags, Uid,
+        XattrFlags,
     },
     io::Errno,
     path::Arg,
 };
 
-use crate::storage::{Error, Reason, error::Doing};
-
-/// What holds for every path below the root.
-const BELOW: ResolveFlags = ResolveFlags::BENEATH
-    .union(ResolveFlags::NO_SYMLINKS)
-    .union(ResolveFlags::NO_MAGICLINKS)
-    .union(ResolveFlags::NO_XDEV);
+use crate::{
+    mount::helper::BELOW,
+    storage::{Error, Reason, error::Doing},
+};
 
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -92,6 +89,17 @@ impl Directory {
             }
         }
         Err(vanishing(words()))
+    }
+
+    /// Whether a directory is at a path below this one; a link on the way is an error.
+    pub(super) fn has(&self, path: &str) -> Result<bool, Error> {
+        let open = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened =
+            seam::step().and_then(|()| rustix::fs::openat2(&self.fd, path, open, Mode::empty(), BELOW));
+        match opened {
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+            other => other.map(|_| true).doing(|| format!("cannot look for {}", self.at(path))),
+        }
     }
 
     /// What stands at a path below this one; a link is a link.
