@@ -66,7 +66,9 @@ impl<M: Mounts> Controller<M> {
         };
         let volume_id = handle.to_string();
         let _own = self.operations.begin_also(&volume_id)?;
-        let new = NewPv { name, size, reclaim: parameters.reclaim.unwrap_or_default(), quota, mode: None };
+        let reclaim = parameters.reclaim.unwrap_or_default();
+        let (soft_percent, inodes) = (parameters.soft_limit, parameters.inodes);
+        let new = NewPv { name, size, reclaim, quota, soft_percent, inodes, mode: None };
         let overcommit = parameters.overcommit.unwrap_or(1.0);
         let make = move |pool: &Pool| match kind {
             PvKind::Subdirectory => pool.create(&new, &range, overcommit),
