@@ -4,6 +4,7 @@
 //! nothing is lost meanwhile. On creation the record comes before the directory, on deletion it goes after it, and what is
 //! under way stands in the record.
 
+mod brick;
 mod claim;
 mod create;
 mod index;
@@ -33,6 +34,7 @@ use super::{
 use index::Index;
 use tree::Directory;
 
+pub use brick::{OneBrick, Seen, SeenPv};
 pub use size::{Capacity, DEFAULT_SIZE, Gib, Range};
 
 /// What a PV is to be.

@@ -64,6 +64,18 @@ impl Directory {
         Ok(fd.map(|fd| Self { fd, path: self.path.join(path) }))
     }
 
+    /// The directory at a path below this one, to look at and not into; none where there is none.
+    pub(super) fn reach(&self, path: &str) -> Result<Option<Self>, Error> {
+        let open = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened =
+            seam::step().and_then(|()| rustix::fs::openat2(&self.fd, path, open, Mode::empty(), BELOW));
+        match none(opened) {
+            Ok(fd) => Ok(fd.map(|fd| Self { fd, path: self.path.join(path) })),
+            Err(Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(errno) => Err(errno).doing(|| format!("cannot look at {}", self.at(path))),
+        }
+    }
+
     /// The directory at a path below this one, made with those on the way.
     pub(super) fn make(&self, path: &str) -> Result<Self, Error> {
         self.make_with(path, WAY)
