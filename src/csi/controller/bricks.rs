@@ -185,6 +185,11 @@ impl<M: Mounts> Bricks<M> {
         Ok(Arc::new(one?))
     }
 
+    /// Whether bricks of a pool are mounted.
+    pub(super) fn has(&self, pool: &PoolId) -> bool {
+        lock(&self.0.entries).keys().any(|(of, _)| of == pool)
+    }
+
     /// Unmounts the bricks that a pool has no more.
     pub(super) fn keep(&self, pool: &PoolId, bricks: &[Address]) {
         let gone = |(of, brick): &(PoolId, Address)| of == pool && !bricks.contains(brick);

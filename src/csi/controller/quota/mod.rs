@@ -76,6 +76,8 @@ pub(super) enum Lack {
     Volume(Problem),
     /// On these bricks it is not.
     Bricks(Vec<(Address, Doubt)>),
+    /// The one of these that was asked has no quotad, so that the others need not be.
+    NoQuotad(Vec<Address>),
     /// Nobody tells which bricks there are.
     Unknown(String),
 }
@@ -85,6 +87,15 @@ impl fmt::Display for Lack {
         match self {
             Self::Volume(problem) => f.write_str(&problem.sentence),
             Self::Bricks(doubts) => f.write_str(&summary(doubts)),
+            Self::NoQuotad(bricks) => {
+                let bricks: Vec<_> = bricks.iter().map(ToString::to_string).collect();
+                write!(
+                    f,
+                    "kadalu quotad does not look after every brick of the volume: install it on the hosts of {} and \
+                     export the volume",
+                    bricks.join(", ")
+                )
+            }
             Self::Unknown(why) => f.write_str(why),
         }
     }
@@ -100,6 +111,7 @@ impl Lack {
                     doubts.iter().map(|(brick, doubt)| format!("{brick} {}", doubt.code())).collect();
                 all.join(", ")
             }
+            Self::NoQuotad(_) => "NoQuotad".to_owned(),
             Self::Unknown(_) => "Unknown".to_owned(),
         }
     }
@@ -279,8 +291,12 @@ impl<M: Mounts> Controller<M> {
         }
     }
 
-    /// Whether one of the bricks says that a quotad looks after it: where none does, none is mounted to ask it.
+    /// Whether it is worth mounting each brick: one of them, whichever answers, says that a quotad looks after it, or they are
+    /// mounted already. So who has no quotad has no processes for it.
     async fn has_quotad(&self, pool: &PoolId) -> Result<bool, Status> {
+        if self.limits.bricks.has(pool) {
+            return Ok(true);
+        }
         self.pools.run(pool, |pool| Ok(pool.root_attribute(QUOTAD)?.is_some())).await
     }
 

@@ -133,7 +133,6 @@ impl<M: Mounts> Controller<M> {
         if self.has_quotad(pool).await.map_err(unknown)? {
             return Ok(kind);
         }
-        let without = |brick: crate::storage::enforced::DataBrick| (brick.address, Doubt::NoQuotad);
-        Err(Lack::Bricks(bricks(&kind).into_iter().map(without).collect()))
+        Err(Lack::NoQuotad(bricks(&kind).into_iter().map(|brick| brick.address).collect()))
     }
 }
