@@ -179,7 +179,7 @@ fn source(pool: &str) -> Result<Option<Source>, Failure> {
 }
 
 /// Waits until somebody wants this to end.
-async fn interrupted() -> Failure {
+pub(super) async fn interrupted() -> Failure {
     let wait = async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
