@@ -91,7 +91,6 @@ fn a_brick_that_leaves(labs: &Labs) {
     // The other one goes on, also without us.
     host.end(crate::lab::Signal::Kill);
     host.restart();
-    host.wait_whole(&[&other]);
     host.umount(&target);
-    host.umount(&other);
+    host.wait_whole(&[&other]);
 }

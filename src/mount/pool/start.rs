@@ -25,10 +25,10 @@ use crate::{
         ports,
         process::{Launch, Process, StartError},
         store::{StoredPool, StoredProcess, StoredVolume, make_directory},
-        volume::{Wanted, ask},
+        volume::{Accepted, Wanted, ask},
     },
     transport::ServerAddress,
-    volfile::{Address, Graph, Volfile},
+    volfile::{Graph, Volfile},
 };
 
 /// How long a volume's connection to its cluster is waited for before a process is started without one.
@@ -153,12 +153,7 @@ impl Runner {
             let sentence = "no server of the cluster has given a volfile yet, and there is none on disk";
             Error::new(Reason::Unreachable, sentence)
         })?;
-        let text = match self.options.brick() {
-            Some(brick) => {
-                narrow(&accepted.text, brick).map_err(|bricks| self.no_such_brick(brick, &bricks))?.into()
-            }
-            None => accepted.text.clone(),
-        };
+        let text = self.narrowed(&accepted)?;
         let bricks = if offline { self.volume.stored().bricks } else { Vec::new() };
         // Only online is there a server that another process could ask.
         let host = wanted.connected.as_ref().and_then(|server| match server {
@@ -169,11 +164,18 @@ impl Runner {
         Ok(Given { digest: digest(&text), text, accepted, graph, offline })
     }
 
-    fn no_such_brick(&self, brick: &Address, bricks: &[Address]) -> Error {
-        let bricks: Vec<_> = bricks.iter().take(SHOWN).map(ToString::to_string).collect();
-        let name = self.volume.stored().name;
-        let sentence = format!("{brick} is no brick of volume {name}, which has {}", bricks.join(", "));
-        Error::new(Reason::Invalid, sentence)
+    /// The accepted volfile, or that of one brick.
+    ///
+    /// # Errors
+    /// The volume has no such brick.
+    pub(super) fn narrowed(&self, accepted: &Accepted) -> Result<Bytes, Error> {
+        let Some(brick) = self.options.brick() else { return Ok(accepted.text.clone()) };
+        narrow(&accepted.text, brick).map(Bytes::from).map_err(|bricks| {
+            let bricks: Vec<_> = bricks.iter().take(SHOWN).map(ToString::to_string).collect();
+            let name = self.volume.stored().name;
+            let sentence = format!("{brick} is no brick of volume {name}, which has {}", bricks.join(", "));
+            Error::new(Reason::Invalid, sentence)
+        })
     }
 
     /// Serves a process its volfile, and keeps it for our next start.
