@@ -1,6 +1,6 @@
 //! `kadalu csi`.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{Args, ValueEnum};
 use glusterd_client::{
@@ -27,7 +27,7 @@ use tracing::info;
 use super::{
     Exit, Failure,
     mountd::{Signals, notify, private_directory},
-    servers::Reaching,
+    servers::{Reaching, seconds},
     volfile_server::{listen_address, raise_open_files},
 };
 
@@ -62,6 +62,9 @@ pub(crate) struct Csi {
     /// For PVs whose StorageClass does not say it: required, best-effort or off
     #[arg(long, env = "KADALU_QUOTA", value_name = "POLICY", default_value = "best-effort")]
     quota: QuotaPolicy,
+    /// Seconds that a call waits until every brick enforces the size of a PV whose quota is required; the next try goes on
+    #[arg(long, env = "KADALU_QUOTA_WAIT", value_name = "SECONDS", default_value = "20", value_parser = seconds)]
+    quota_wait: Duration,
     #[arg(long, env = "KADALU_METRICS", value_name = "ADDR", value_parser = listen_address, help = METRICS)]
     metrics: Option<ServerAddress>,
     /// The glusterfs to run, a path or a name
@@ -134,6 +137,7 @@ impl Csi {
             Mode::Controller | Mode::All => {
                 let mut config = controller::Config::new(&self.state_dir);
                 (config.client, config.quota) = (self.reaching.options()?, self.quota);
+                config.quota_wait = self.quota_wait;
                 Some(Controller::start(config, known.clone(), mounts.clone())?)
             }
         };

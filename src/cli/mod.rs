@@ -12,6 +12,7 @@ mod mountd;
 mod mounts;
 mod output;
 mod pvs;
+mod quota;
 mod servers;
 mod umount;
 mod volfile_get;
@@ -72,6 +73,7 @@ enum Command {
     Umount(umount::Umount),
     Mounts(mounts::Mounts),
     Pvs(pvs::Pvs),
+    Quota(quota::Quota),
     Csi(csi::Csi),
     Demo(demo::Demo),
     Import(import::Import),
@@ -115,6 +117,7 @@ async fn execute(command: Command) -> Result<(), Failure> {
         Command::Umount(umount) => umount.run().await,
         Command::Mounts(mounts) => mounts.run().await,
         Command::Pvs(pvs) => pvs.run().await,
+        Command::Quota(quota) => quota.run().await,
         Command::Csi(csi) => csi.run().await,
         Command::Demo(demo) => demo.run().await,
         Command::Import(import) => import.run(),

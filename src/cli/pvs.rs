@@ -179,7 +179,7 @@ fn source(pool: &str) -> Result<Option<Source>, Failure> {
 }
 
 /// Waits until somebody wants this to end.
-async fn interrupted() -> Failure {
+pub(super) async fn interrupted() -> Failure {
     let wait = async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -246,6 +246,7 @@ mod tests {
             size: 1 << 30,
             reclaim: Some(Reclaim::Archive),
             quota: None,
+            asked: None,
             state: State::Archived,
             created: Some("2026-01-01T00:00:00Z".into()),
         };
@@ -256,6 +257,7 @@ mod tests {
             reclaim: None,
             size: pv.size,
             quota: None,
+            asked: None,
             state: State::InUse,
             created: None,
         };

@@ -78,11 +78,9 @@ pub(super) fn of_process(volume: &Volume, pool: &Pool) -> Vec<Trouble> {
     troubles
 }
 
-/// The size of a PV is a promise that nobody keeps its pods to.
-pub(super) fn quota_not_enforced() -> Trouble {
-    let sentence =
-        "nothing keeps its pods to its size: no brick is known to enforce the limit of a directory";
-    Trouble::degraded(QUOTA, sentence)
+/// The size of a PV is a promise that nobody keeps its pods to, and why.
+pub(super) fn quota_not_enforced(why: &impl std::fmt::Display) -> Trouble {
+    Trouble::degraded(QUOTA, format!("nothing keeps its pods to its size: {why}"))
 }
 
 /// As CSI 1.13 has it; empty is healthy.
@@ -148,7 +146,7 @@ mod tests {
     #[test]
     fn only_what_is_abnormal_is() {
         assert_eq!(condition(&[]), VolumeCondition { abnormal: false, message: "healthy".into() });
-        let mut troubles = vec![quota_not_enforced()];
+        let mut troubles = vec![quota_not_enforced(&"brick g1:/b: it has no quota")];
         assert!(!condition(&troubles).abnormal && condition(&troubles).message.contains("size"));
         assert_eq!(shown(&troubles), "1 QuotaNotEnforced");
         troubles.extend(of_process(&volume(), &pool("hung")));

@@ -5,7 +5,7 @@ use std::{borrow::Cow, net::IpAddr};
 use bstr::{BString, ByteVec};
 use serde::{Deserialize, Serialize};
 
-use crate::volfile::{Graph, Volfile};
+use crate::volfile::{Address, Graph, Volfile};
 
 /// Where a brick was when it was last asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +40,26 @@ pub(super) struct Dress<'d> {
 pub(super) fn dress<'t>(text: &'t [u8], with: Dress<'_>) -> Cow<'t, [u8]> {
     // What was accepted can be read and written.
     try_dress(text, with).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// The volfile of one brick alone: its `protocol/client`, as the top.
+///
+/// # Errors
+/// The bricks that there are, where it is none of them.
+pub(super) fn narrow(text: &[u8], wanted: &Address) -> Result<Vec<u8>, Vec<Address>> {
+    let volfile = Volfile::parse(text).unwrap_or_default();
+    let graph = Graph::new(&volfile).ok_or_else(Vec::new)?;
+    let bricks = || graph.xlators().filter_map(|xlator| xlator.brick()).collect::<Vec<_>>();
+    let mut clients = graph.xlators();
+    let client = clients.find(|xlator| xlator.brick().as_ref() == Some(wanted)).ok_or_else(bricks)?;
+    let section = client.section();
+    let mut narrowed = Volfile::new();
+    let mut volume = narrowed.volume(section.name(), section.xlator_type());
+    for option in section.options() {
+        volume = volume.option(&*option.key, &*option.value);
+    }
+    // What was accepted can be written.
+    narrowed.render().map_err(|_| bricks())
 }
 
 fn try_dress(text: &[u8], with: Dress<'_>) -> Option<Vec<u8>> {
@@ -128,6 +148,31 @@ mod tests {
         let two = dress(&text, Dress { graph: 2, ..Dress::default() });
         assert_eq!((class(&text, &one), class(&one, &two)), (Class::Topology, Class::Topology));
         assert_eq!(one.len(), text.len() + "-graph-1".len());
+    }
+
+    #[test]
+    fn one_brick_alone_has_its_options_and_is_the_top() {
+        let text =
+            Example::new("v", 3, [("g1", "/a"), ("g2", "/a"), ("g3", "/a")]).volfile().render().unwrap();
+        let brick = |host: &str| Address { host: host.to_owned(), path: "/a".to_owned() };
+        let narrowed = narrow(&text, &brick("g2")).unwrap();
+        let volfile = Volfile::parse(&narrowed).unwrap();
+        let graph = Graph::new(&volfile).unwrap();
+        assert!(graph.problems().is_empty() && graph.xlators().len() == 1);
+        assert_eq!(graph.top().brick(), Some(brick("g2")));
+        let whole = Volfile::parse(&text).unwrap();
+        let of_whole = Graph::new(&whole).unwrap();
+        let options = of_whole.get("v-client-1").unwrap().section().options().len();
+        assert_eq!(graph.top().section().options().len(), options);
+        // It can be dressed as others are.
+        let offline = dress(&narrowed, Dress { bricks: &[seen("g2", "10.0.0.2")], graph: 1, host: None });
+        let offline = String::from_utf8_lossy(&offline);
+        assert!(
+            offline.contains("volume v-client-1-graph-1") && offline.contains("remote-port 49152"),
+            "{offline}"
+        );
+        assert_eq!(narrow(&text, &brick("g4")), Err(["g1", "g2", "g3"].map(brick).to_vec()));
+        assert_eq!(narrow(b"", &brick("g1")), Err(Vec::new()));
     }
 
     #[test]

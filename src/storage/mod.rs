@@ -5,6 +5,7 @@
 //! database is kept beside it. [`pool::Pool`] does what is done to PVs.
 
 pub mod context;
+pub mod enforced;
 pub mod error;
 pub mod handle;
 pub mod known;

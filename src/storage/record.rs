@@ -5,7 +5,10 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
 
-use super::{Error, Reason};
+use super::{
+    Error, Reason,
+    quota::{Asked, generation},
+};
 
 /// The longest record that is read, in bytes.
 pub const MAX_RECORD: usize = 64 << 10;
@@ -114,6 +117,14 @@ fn word<T: Copy + fmt::Display>(known: &[T], text: &str, what: &str) -> Result<T
     })
 }
 
+/// The limit that a record asks for, by its bytes; none where it says that no limit is to be set.
+///
+/// # Errors
+/// A line that says where and why they are no record.
+pub fn asked(record: &[u8]) -> Result<Option<Asked>, String> {
+    Ok(Record::parse(record)?.asked(record))
+}
+
 /// What a record says. The keys of kadalu come first; what somebody else has written stays.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Record {
@@ -137,6 +148,12 @@ pub(super) struct Record {
     pub(super) created: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) quota: Option<QuotaPolicy>,
+    /// Percent of its size from which on a grace period is counted.
+    #[serde(default, rename = "softPercent", skip_serializing_if = "Option::is_none")]
+    pub(super) soft_percent: Option<u8>,
+    /// Files, directories and links that it may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) inodes: Option<u64>,
     #[serde(flatten)]
     pub(super) others: Map<String, Value>,
 }
@@ -161,6 +178,13 @@ impl Record {
             error.to_string().chars().flat_map(|char| char.escape_debug()).take(MAX_WORDS).collect()
         };
         serde_json::from_slice(bytes).map_err(words)
+    }
+
+    /// The limit that it asks for, as the record that has these bytes; none where no limit is to be set.
+    pub(super) fn asked(&self, bytes: &[u8]) -> Option<Asked> {
+        let Self { size, soft_percent, inodes, .. } = *self;
+        let limited = self.quota != Some(QuotaPolicy::Off);
+        limited.then(|| Asked { size, soft_percent, inodes, generation: generation(bytes) })
     }
 
     /// As it is written.
@@ -225,6 +249,20 @@ mod tests {
         let loud = format!(r#"{{"size": 1, "state": "\u001b[2J\n{}"}}"#, "x".repeat(60_000));
         let error = Record::parse(loud.as_bytes()).unwrap_err();
         assert!(error.len() <= MAX_WORDS && !error.contains(char::is_control), "{error}");
+    }
+
+    #[test]
+    fn a_record_asks_for_a_limit_unless_it_says_off() {
+        let text = br#"{"size": 1024, "softPercent": 80, "inodes": 7, "quota": "required"}"#;
+        let wanted = asked(text).unwrap().unwrap();
+        assert_eq!((wanted.size, wanted.soft_percent, wanted.inodes), (1024, Some(80), Some(7)));
+        assert_eq!(wanted.generation, generation(text));
+        let again = Record::parse(text).unwrap().to_bytes().unwrap();
+        assert!(String::from_utf8(again).unwrap().contains(r#""softPercent":80,"inodes":7"#));
+        // Kadalu's own says nothing about it.
+        assert_eq!(asked(br#"{"size": 1024}"#).unwrap().unwrap().inodes, None);
+        assert_eq!(asked(br#"{"size": 1024, "quota": "off"}"#), Ok(None));
+        assert!(asked(br#"{"size": 1024, "inodes": -1}"#).is_err());
     }
 
     #[test]

@@ -27,6 +27,11 @@ impl Examined {
         Self { kind: graph.kind(), checks: checks(graph), refused }
     }
 
+    /// What kind of volume it is.
+    pub fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
     /// Refuses a volume that cannot hold such PVs, with every reason.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ fn every_flag_has_a_variable() {
         &["import"],
         &["csi"],
         &["pvs"],
+        &["quota"],
         &["csi"],
         &["pvs"],
         &["import"],

@@ -176,6 +176,7 @@ fn help_shows_examples() {
         ("umount", "kadalu umount --lazy /mnt "),
         ("mounts", "kadalu mounts --format json "),
         ("pvs", "kadalu pvs g1,g2:/vol "),
+        ("quota", "kadalu quota g1,g2:/vol "),
         ("mountd", "kadalu mountd --metrics 127.0.0.1:9760 "),
     ] {
         let help = run(&[subcommand, "--help"]).ok();

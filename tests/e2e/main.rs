@@ -22,6 +22,7 @@ mod changes;
 mod csi_killed;
 mod csi_life;
 mod csi_many;
+mod csi_quota;
 mod csi_rules;
 mod driver;
 mod failover;
@@ -29,6 +30,7 @@ mod failover;
 mod fakes;
 mod fetch;
 mod labs;
+mod live_brick;
 mod live_changes;
 mod live_container;
 mod live_containers;
@@ -71,6 +73,7 @@ const STORIES: &[Story] = &[
     tls::STORY,
     versions::STORY,
     mounts::STORY,
+    live_brick::STORY,
     live_changes::STORY,
     live_skew::STORY,
     live_poison::STORY,
@@ -86,6 +89,7 @@ const STORIES: &[Story] = &[
     csi_life::STORY,
     csi_killed::STORY,
     csi_many::STORY,
+    csi_quota::STORY,
     tshark::STORY,
     teardown::STORY,
 ];

@@ -1,14 +1,15 @@
 //! `CreateVolume`.
 
-use tonic::{Code, Status};
+use tonic::Status;
 use tracing::warn;
 
-use super::{Controller, bytes, range};
+use super::{Controller, bytes, find::for_each, quota::check_possible, range};
 use crate::{
     csi::{
         capability,
         generated::{CreateVolumeRequest, CreateVolumeResponse, Volume},
-        status::{failed, invalid},
+        server::Deadline,
+        status::invalid,
     },
     mount::control::Mounts,
     storage::{
@@ -23,7 +24,11 @@ use crate::{
 };
 
 impl<M: Mounts> Controller<M> {
-    pub(super) async fn create(&self, request: CreateVolumeRequest) -> Result<CreateVolumeResponse, Status> {
+    pub(super) async fn create(
+        &self,
+        request: CreateVolumeRequest,
+        deadline: Deadline,
+    ) -> Result<CreateVolumeResponse, Status> {
         let component = layout::component(&request.name)?;
         capability::check(&request.volume_capabilities)?;
         if request.volume_content_source.is_some() {
@@ -40,10 +45,10 @@ impl<M: Mounts> Controller<M> {
         // By its name until it has an id: kadalu's ids are names.
         let guard = self.operations.begin(&asked.name)?;
         let this = self.clone();
-        guard.whole(async move { this.make(asked).await }).await
+        guard.whole(async move { this.make(asked, deadline).await }).await
     }
 
-    async fn make(&self, asked: Asked) -> Result<CreateVolumeResponse, Status> {
+    async fn make(&self, asked: Asked, deadline: Deadline) -> Result<CreateVolumeResponse, Status> {
         let Asked { name, component, range, size, parameters } = asked;
         let hosts = parameters.servers.clone();
         let home = self.pools.home(parameters).await?;
@@ -51,9 +56,7 @@ impl<M: Mounts> Controller<M> {
         let (kind, parameters) = (home.kind(), &home.parameters);
         let quota = parameters.quota.unwrap_or(self.quota);
         if quota == QuotaPolicy::Required && kind == PvKind::Subdirectory {
-            let sentence = "quota=required cannot be kept: nothing proves to this driver that the bricks enforce the \
-                            size of a PV; quota=best-effort makes PVs whose size is a promise";
-            return Err(failed(Code::FailedPrecondition, sentence));
+            home.volume().map_or(Ok(()), check_possible)?;
         }
         if self.pools.learn(&home)? {
             for warning in home.warnings() {
@@ -66,13 +69,18 @@ impl<M: Mounts> Controller<M> {
         };
         let volume_id = handle.to_string();
         let _own = self.operations.begin_also(&volume_id)?;
-        let new = NewPv { name, size, reclaim: parameters.reclaim.unwrap_or_default(), quota, mode: None };
+        let reclaim = parameters.reclaim.unwrap_or_default();
+        let (soft_percent, inodes) = (parameters.soft_limit, parameters.inodes);
+        let new = NewPv { name, size, reclaim, quota, soft_percent, inodes, mode: None };
         let overcommit = parameters.overcommit.unwrap_or(1.0);
         let make = move |pool: &Pool| match kind {
             PvKind::Subdirectory => pool.create(&new, &range, overcommit),
             PvKind::Whole => claim(pool, new, &range),
         };
         let pv = self.pools.run(&home.id, make).await?;
+        if kind == PvKind::Subdirectory {
+            self.enforce(&home.id, &pv, quota, for_each(deadline)).await?;
+        }
         let context = Context {
             pool: Some(home.id.clone()),
             // As the class has them, so that the same call has the same answer when more are known.

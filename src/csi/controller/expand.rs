@@ -4,7 +4,7 @@ use tonic::{Code, Status};
 
 use super::{
     Controller, bytes,
-    find::{absent, is_in_use},
+    find::{absent, for_each, is_in_use},
     range,
 };
 use crate::{
@@ -46,7 +46,7 @@ impl<M: Mounts> Controller<M> {
 
     async fn grow(&self, handle: Handle, range: Range, deadline: Deadline) -> Result<u64, Status> {
         match handle {
-            Handle::Pv { pool, component } => self.grow_directory(&pool, component, range).await,
+            Handle::Pv { pool, component } => self.grow_directory(&pool, component, range, deadline).await,
             Handle::Named(name) => {
                 let handle = Handle::Named(name.clone());
                 let search = self.search(&name, deadline).await.in_use();
@@ -56,7 +56,7 @@ impl<M: Mounts> Controller<M> {
                 let (pool, _) = search.only(&name)?.ok_or_else(|| absent(&handle))?;
                 let handle = Handle::Pv { pool: pool.clone(), component: name.clone() };
                 let _own = self.operations.begin_also(&handle.to_string())?;
-                self.grow_directory(&pool, name, range).await
+                self.grow_directory(&pool, name, range, deadline).await
             }
             Handle::Whole { ref pool, ref component } => {
                 let component = component.clone();
@@ -79,7 +79,13 @@ impl<M: Mounts> Controller<M> {
         }
     }
 
-    async fn grow_directory(&self, pool: &PoolId, component: String, range: Range) -> Result<u64, Status> {
+    async fn grow_directory(
+        &self,
+        pool: &PoolId,
+        component: String,
+        range: Range,
+        deadline: Deadline,
+    ) -> Result<u64, Status> {
         let overcommit = self.pools.parameters(pool).await?.overcommit.unwrap_or(1.0);
         let grow = move |pool: &Pool| {
             if pool.get(&component)?.is_some_and(|pv| !is_in_use(&pv)) {
@@ -89,6 +95,8 @@ impl<M: Mounts> Controller<M> {
             }
             pool.expand(&component, &range, overcommit)
         };
-        self.pools.run(pool, grow).await.map(|pv| pv.size)
+        let pv = self.pools.run(pool, grow).await?;
+        self.enforce(pool, &pv, pv.quota.unwrap_or(self.quota), for_each(deadline)).await?;
+        Ok(pv.size)
     }
 }

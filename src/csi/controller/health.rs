@@ -8,6 +8,7 @@ use super::{
     Controller,
     find::Found,
     list::{Listed, volume},
+    quota::Lack,
 };
 use crate::{
     csi::{
@@ -24,7 +25,6 @@ use crate::{
         context::Context,
         handle::{Handle, PoolId},
         pool::Pv,
-        record::QuotaPolicy,
     },
 };
 
@@ -40,7 +40,7 @@ impl<M: Mounts> Controller<M> {
         let (volume, troubles) = match found {
             Found::Pv(pool, pv) => {
                 let parameters = self.pools.parameters(&pool).await?;
-                let troubles = self.troubles(&mounted, &pool, Some(&pv));
+                let troubles = self.all_troubles(&mounted, &pool, &pv).await;
                 (volume(handle.to_string(), &pool, &parameters, &pv), troubles)
             }
             Found::Foreign(pool, source) => {
@@ -50,7 +50,7 @@ impl<M: Mounts> Controller<M> {
                     Context { pool: Some(pool.clone()), servers, volume, path: subdirectory, options };
                 let (volume_id, volume_context) = (handle.to_string(), context.write());
                 let volume = Volume { volume_id, volume_context, ..Default::default() };
-                (volume, self.troubles(&mounted, &pool, None))
+                (volume, self.troubles(&mounted, &pool))
             }
         };
         let status = VolumeStatus { volume_condition: Some(condition(&troubles)), ..Default::default() };
@@ -66,8 +66,8 @@ impl<M: Mounts> Controller<M> {
         let found = self.find(&handle, deadline).await;
         let mounted = self.pools.mounts().list().await;
         let troubles = match found {
-            Ok(Found::Pv(pool, pv)) => self.troubles(&mounted, &pool, Some(&pv)),
-            Ok(Found::Foreign(pool, _)) => self.troubles(&mounted, &pool, None),
+            Ok(Found::Pv(pool, pv)) => self.all_troubles(&mounted, &pool, &pv).await,
+            Ok(Found::Foreign(pool, _)) => self.troubles(&mounted, &pool),
             Err(status) => match status.code() {
                 Code::Unavailable | Code::DeadlineExceeded => {
                     vec![Trouble::inaccessible("Disconnected", status.message())]
@@ -88,8 +88,9 @@ impl<M: Mounts> Controller<M> {
         deadline: Deadline,
     ) -> Result<ControllerListVolumeHealthResponse, Status> {
         let mounted = self.pools.mounts().list().await;
-        let ill = |listed: Listed| {
-            let troubles = self.troubles(&mounted, &listed.pool, Some(&listed.pv));
+        let ill = |listed: Listed, lack: Option<&Lack>| {
+            let mut troubles = self.troubles(&mounted, &listed.pool);
+            troubles.extend(lack.map(quota_not_enforced));
             let entry = VolumeHealth { volume_id: listed.volume_id(), health_statuses: entries(&troubles) };
             (!troubles.is_empty()).then_some(entry)
         };
@@ -97,24 +98,24 @@ impl<M: Mounts> Controller<M> {
         Ok(ControllerListVolumeHealthResponse { entries, next_token })
     }
 
-    /// What is wrong with a PV, by the word of the mount host; `mounted` is what that has said.
-    pub(super) fn troubles(
+    /// What is wrong with a PV; `mounted` is what the mount host has said.
+    async fn all_troubles(
         &self,
         mounted: &Result<ListReply, mount::Error>,
         pool: &PoolId,
-        pv: Option<&Pv>,
+        pv: &Pv,
     ) -> Vec<Trouble> {
-        let root = self.pools.root(pool);
-        let mut troubles = match mounted {
-            Ok(list) => of_root(list, &root),
-            Err(error) => vec![Trouble::degraded("MountHostUnreachable", error.to_string())],
-        };
-        // A whole volume is as large as it is.
-        let directory = pv.filter(|pv| !pv.component.is_empty());
-        if directory.is_some_and(|pv| pv.quota.unwrap_or(self.quota) != QuotaPolicy::Off) {
-            troubles.push(quota_not_enforced());
-        }
+        let mut troubles = self.troubles(mounted, pool);
+        troubles.extend(self.lack(pool, pv).await.as_deref().map(quota_not_enforced));
         troubles
+    }
+
+    /// What is wrong with the PVs of a pool, by the word of the mount host.
+    pub(super) fn troubles(&self, mounted: &Result<ListReply, mount::Error>, pool: &PoolId) -> Vec<Trouble> {
+        match mounted {
+            Ok(list) => of_root(list, &self.pools.root(pool)),
+            Err(error) => vec![Trouble::degraded("MountHostUnreachable", error.to_string())],
+        }
     }
 }
 

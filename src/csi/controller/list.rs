@@ -8,6 +8,7 @@ use tracing::warn;
 use super::{
     Controller, bytes,
     find::{for_each, is_in_use},
+    quota::Lack,
 };
 use crate::{
     csi::{
@@ -15,7 +16,7 @@ use crate::{
             ListVolumesRequest, ListVolumesResponse, Volume,
             list_volumes_response::{Entry, VolumeStatus},
         },
-        health::condition,
+        health::{condition, quota_not_enforced},
         server::Deadline,
         status::{failed, invalid},
     },
@@ -53,8 +54,9 @@ impl<M: Mounts> Controller<M> {
         deadline: Deadline,
     ) -> Result<ListVolumesResponse, Status> {
         let mounted = self.pools.mounts().list().await;
-        let entry = |listed: Listed| {
-            let troubles = self.troubles(&mounted, &listed.pool, Some(&listed.pv));
+        let entry = |listed: Listed, lack: Option<&Lack>| {
+            let mut troubles = self.troubles(&mounted, &listed.pool);
+            troubles.extend(lack.map(quota_not_enforced));
             let status = VolumeStatus { volume_condition: Some(condition(&troubles)), ..Default::default() };
             let volume = volume(listed.volume_id(), &listed.pool, &listed.parameters, &listed.pv);
             Some(Entry { volume: Some(volume), status: Some(status) })
@@ -64,7 +66,8 @@ impl<M: Mounts> Controller<M> {
         Ok(ListVolumesResponse { entries, next_token })
     }
 
-    /// A page of what `entry` makes of the PVs in use, those that it passes over left out, and the token of the next one.
+    /// A page of what `entry` makes of the PVs in use and of what is wrong with their limits, those that it passes over left
+    /// out, and the token of the next one.
     ///
     /// A storage that nobody has used and that does not answer is left out, with a line in the log.
     ///
@@ -75,7 +78,7 @@ impl<M: Mounts> Controller<M> {
         max_entries: i32,
         starting_token: &str,
         deadline: Deadline,
-        entry: impl Fn(Listed) -> Option<E>,
+        entry: impl Fn(Listed, Option<&Lack>) -> Option<E>,
     ) -> Result<(Vec<E>, String), Status> {
         let most = usize::try_from(max_entries).map_err(|_| invalid("max_entries is negative"))?;
         let after = match starting_token {
@@ -87,10 +90,12 @@ impl<M: Mounts> Controller<M> {
         let mut all = self.all(deadline).await?;
         all.retain(|listed| after.as_ref().is_none_or(|after| listed.token() > *after));
         all.sort_unstable_by_key(Listed::token);
+        let lacks = self.lacks(&all).await;
         let (mut entries, mut last) = (Vec::new(), None);
         for listed in all {
             let token = listed.token();
-            let Some(made) = entry(listed) else { continue };
+            let lack = lacks.get(&(listed.pool.clone(), listed.pv.path.clone()));
+            let Some(made) = entry(listed, lack.map(|lack| &**lack)) else { continue };
             if most > 0 && entries.len() == most {
                 return Ok((entries, last.map_or_else(String::new, |last: Token| last.to_string())));
             }

@@ -1,5 +1,6 @@
 //! The controller service: PVs made, grown, found and deleted in the pools of this driver.
 
+mod bricks;
 mod capacity;
 mod create;
 mod delete;
@@ -8,18 +9,20 @@ mod find;
 mod health;
 mod list;
 mod pools;
+mod quota;
 #[cfg(test)]
 mod tests;
 mod validate;
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tonic::{Request, Response, Status, async_trait};
 
-use self::pools::Pools;
+use self::{bricks::Bricks, pools::Pools, quota::Limits};
 use super::{
     generated::{
         CapacityRange, ControllerExpandVolumeRequest, ControllerExpandVolumeResponse,
@@ -51,6 +54,8 @@ pub struct Config {
     pub client: client::Options,
     /// For PVs of which nothing says it.
     pub quota: QuotaPolicy,
+    /// How long a call waits for a limit that is required, until every brick enforces it.
+    pub quota_wait: Duration,
     /// Says whether a path is mounted; tests mount nothing.
     is_visible: Option<fn(&Path) -> bool>,
 }
@@ -62,6 +67,7 @@ impl Config {
             state_dir: state_dir.into(),
             client: client::Options::default(),
             quota: QuotaPolicy::default(),
+            quota_wait: Duration::from_secs(20),
             is_visible: None,
         }
     }
@@ -73,11 +79,14 @@ pub struct Controller<M> {
     pools: Pools<M>,
     operations: Operations,
     quota: QuotaPolicy,
+    limits: Arc<Limits<M>>,
 }
 
 impl<M> Clone for Controller<M> {
     fn clone(&self) -> Self {
-        Self { pools: self.pools.clone(), operations: self.operations.clone(), quota: self.quota }
+        let Self { pools, operations, quota, limits } = self;
+        let (pools, operations) = (pools.clone(), operations.clone());
+        Self { pools, operations, quota: *quota, limits: limits.clone() }
     }
 }
 
@@ -88,10 +97,12 @@ impl<M: Mounts> Controller<M> {
     /// # Errors
     /// The state directory cannot be used.
     pub fn start(config: Config, known: Arc<Known>, mounts: M) -> Result<Self, Error> {
-        let quota = config.quota;
+        let (quota, wait) = (config.quota, config.quota_wait);
         let pools = Pools::open(config, known, mounts)?;
         pools.warm_up();
-        Ok(Self { pools, operations: Operations::default(), quota })
+        let bricks = Bricks::open(pools.mounts().clone(), pools.mnt(), pools.is_visible());
+        let limits = Arc::new(Limits::new(bricks, wait));
+        Ok(Self { pools, operations: Operations::default(), quota, limits })
     }
 }
 
@@ -125,7 +136,8 @@ impl<M: Mounts> controller_server::Controller for Controller<M> {
         &self,
         request: Request<CreateVolumeRequest>,
     ) -> Result<Response<CreateVolumeResponse>, Status> {
-        self.create(request.into_inner()).await.map(Response::new)
+        let deadline = Deadline::of(&request);
+        self.create(request.into_inner(), deadline).await.map(Response::new)
     }
 
     async fn delete_volume(
@@ -211,4 +223,9 @@ fn range(asked: Option<CapacityRange>) -> Result<Range, Status> {
 /// A size as CSI writes it.
 fn bytes(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+/// Locks; what is behind the mutexes of this service is whole between any two statements.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

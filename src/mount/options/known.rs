@@ -37,6 +37,8 @@ pub(super) enum What {
     Xlator(&'static str),
     /// `NAME.KEY=VALUE`; the only one that may be given more than once.
     XlatorOption,
+    /// `HOST:/PATH` of the one brick that is shown.
+    Brick,
     /// Of the target, not of the process: whether nothing can be written.
     ReadOnly(bool),
     /// More servers, `:` between them.
@@ -50,8 +52,8 @@ pub(super) enum What {
 }
 
 use What::{
-    As, Flag, Foreign, Ignored, Kernel, Label, Not, NotKernel, ReadOnly, Refused, Servers, Value, Xlator,
-    XlatorOption,
+    As, Brick, Flag, Foreign, Ignored, Kernel, Label, Not, NotKernel, ReadOnly, Refused, Servers, Value,
+    Xlator, XlatorOption,
 };
 
 const OWN_LOG: &str = "the mount host keeps the log of each glusterfs itself";
@@ -81,6 +83,7 @@ pub(super) const KNOWN: &[Known] = &[
     known("background-qlen", Value(Kind::Number(1, 65_535))),
     known("backup-volfile-servers", Servers),
     known("backupvolfile-server", Servers),
+    known("brick", Brick),
     known("brick-mux", Refused("it is for bricks")),
     known("capability", Flag),
     known("client-pid", Refused("it makes a process of the cluster's own out of a mount")),

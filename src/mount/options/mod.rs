@@ -14,10 +14,13 @@ use known::{Known, What};
 pub(crate) use known::nearest_of;
 
 use super::{Error, Reason, installed::Version, source::shortened};
-use crate::transport::ServerAddress;
+use crate::{transport::ServerAddress, volfile::Address};
 
 /// More than any mount has.
 const MAX_OPTIONS: usize = 256;
+
+/// The option of [`MountOptions::brick`].
+const BRICK: &str = "brick";
 
 /// Bytes of one option with its value.
 const MAX_LENGTH: usize = 4096;
@@ -35,6 +38,7 @@ pub struct MountOptions {
     read_only: bool,
     servers: Vec<ServerAddress>,
     warnings: BTreeSet<String>,
+    brick: Option<Address>,
 }
 
 impl MountOptions {
@@ -131,6 +135,13 @@ impl MountOptions {
                 let option = option.ok_or_else(|| refuse("TRANSLATOR.KEY=VALUE"))?;
                 self.xlator_options.push(option.to_owned());
             }
+            What::Brick => {
+                let brick = value
+                    .and_then(brick)
+                    .ok_or_else(|| refuse("HOST:/PATH, as `gluster volume info` has it,"))?;
+                self.values.insert(name, Some(brick.to_string()));
+                self.brick = Some(brick);
+            }
             What::Servers => {
                 let list = value.ok_or_else(|| refuse("a server, or more with ':' between them,"))?;
                 for server in
@@ -162,7 +173,20 @@ impl MountOptions {
 
     /// Nothing can be written through the target; the process that serves it may write for others.
     pub fn read_only(&self) -> bool {
-        self.read_only
+        self.read_only || self.brick.is_some()
+    }
+
+    /// The one brick that is shown instead of the volume. What was written there would be missing on the others, so that
+    /// nothing can be.
+    pub fn brick(&self) -> Option<&Address> {
+        self.brick.as_ref()
+    }
+
+    /// With one brick instead of the volume.
+    pub fn of_brick(mut self, brick: Address) -> Self {
+        self.values.insert(BRICK, Some(brick.to_string()));
+        self.brick = Some(brick);
+        self
     }
 
     /// Servers of the cluster that were named among the options, each once.
@@ -190,6 +214,11 @@ impl MountOptions {
             let comma = if kernel.is_empty() { "" } else { "," };
             // Writing to a String does not fail.
             let _ = match (known.what, value) {
+                // The volfile is narrowed.
+                (What::Brick, _) => {
+                    arguments.push("--read-only".to_owned());
+                    Ok(())
+                }
                 (What::Label, Some(label)) => write!(kernel, "{comma}{name}=\"{label}\""),
                 (What::Kernel, _) => write!(kernel, "{comma}{name}"),
                 (_, Some(value)) => {
@@ -249,6 +278,7 @@ pub fn help() -> String {
             What::Xlator(_) => "a number".to_owned(),
             What::XlatorOption => "TRANSLATOR.KEY=VALUE, may be given often".to_owned(),
             What::ReadOnly(_) => "of the target".to_owned(),
+            What::Brick => "HOST:/PATH: that brick alone, read-only".to_owned(),
             What::Servers => "more servers, ':' between them".to_owned(),
             _ => return None,
         };
@@ -285,6 +315,15 @@ fn is_xlator_option(option: &str) -> bool {
             !translator.is_empty() && !key.is_empty() && !value.is_empty() && !option.contains('"')
         },
     )
+}
+
+/// `HOST:/PATH`, as glusterd writes it.
+fn brick(value: &str) -> Option<Address> {
+    let (host, path) = value.split_at(value.find(":/")?);
+    let path = &path[1..];
+    let is_host = !host.is_empty()
+        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:-[]".contains(&byte));
+    (is_host && !path.contains('"')).then(|| Address { host: host.to_owned(), path: path.to_owned() })
 }
 
 /// `g2:g3`, as mount(8) wants them, also with ports: `g2:24008:[::1]:24008`.
@@ -376,6 +415,29 @@ mod tests {
         assert_eq!(servers, ["g2:24007", "g3:24008", "[::1]:24009"]);
         assert_eq!(options.warnings().count(), 0);
         assert_eq!(parse("backupvolfile-server=fe80::1").servers()[0].to_string(), "[fe80::1]:24007");
+    }
+
+    #[test]
+    fn a_brick_is_a_process_of_its_own_and_read_only() {
+        for list in ["brick=g2:/bricks/b", "rw,Brick=g2:/bricks/b,rw", "brick=g1:/a,brick=\"g2:/bricks/b\""] {
+            let options = parse(list);
+            assert_eq!(options.canonical(), "brick=g2:/bricks/b");
+            assert_eq!(options.arguments(TEN).unwrap(), ["--read-only"]);
+            assert!(options.read_only() && options.brick().unwrap().to_string() == "g2:/bricks/b");
+            assert_eq!(
+                parse("acl").of_brick(options.brick().unwrap().clone()),
+                parse("acl,brick=g2:/bricks/b")
+            );
+        }
+        let odd = parse("brick=\"2001:db8::1:/bricks/a,b\"");
+        assert_eq!(odd.brick().unwrap().host, "2001:db8::1");
+        assert_eq!(parse(&odd.canonical()), odd);
+        for bad in ["brick", "brick=g1", "brick=/b", "brick=g1:b", "brick=g 1:/b", "brick=:/b"] {
+            assert!(
+                refused(bad).contains("HOST:/PATH, as `gluster volume info` has it, is allowed"),
+                "{bad}"
+            );
+        }
     }
 
     #[test]

@@ -95,7 +95,11 @@ impl Runner {
         let offline = live.given.offline && !online;
         let new_graph = returns || needs_new_graph(&had.change_to(accepted));
         let (number, graph) = (live.process.number, live.given.graph + u32::from(new_graph));
-        let Some(given) = self.given(&wanted, graph, offline) else { return };
+        // A brick that the volume has no more is shown as long as it is there.
+        let given = match self.given(&wanted, graph, offline) {
+            Ok(given) => given,
+            Err(error) => return self.error(&format!("{error}: unmount it, it is not followed any more")),
+        };
         if let Err(error) = self.publish(number, &given) {
             return self.error(&format!("the new volfile is not pushed: {error}"));
         }

@@ -17,7 +17,7 @@ use crate::{
     mount::{
         Error, Reason,
         diagnose::{Evidence, diagnose},
-        dress::{Dress, dress},
+        dress::{Dress, dress, narrow},
         file::read_tail,
         helper::{Brick, Failed, remove_mount_point},
         installed::Installed,
@@ -25,7 +25,7 @@ use crate::{
         ports,
         process::{Launch, Process, StartError},
         store::{StoredPool, StoredProcess, StoredVolume, make_directory},
-        volume::{Wanted, ask},
+        volume::{Accepted, Wanted, ask},
     },
     transport::ServerAddress,
     volfile::{Graph, Volfile},
@@ -43,7 +43,7 @@ const PROBE: Duration = Duration::from_secs(5);
 /// For a bind or an unmount, which can have to wait for bricks.
 pub(super) const HELPER: Duration = Duration::from_secs(20);
 
-/// Servers that the name of a mount's source lists.
+/// Servers that the name of a mount's source lists, and bricks of a sentence.
 const SHOWN: usize = 8;
 
 /// Between two probes while it starts.
@@ -92,7 +92,9 @@ impl Runner {
                 // `.meta` cannot be read while no brick answers: its root is asked for first. Nobody waits for a healing.
                 let unknown = trouble.bricks.is_empty() && trouble.exit.is_none();
                 if unknown && progress.is_some() && status != Some(VolumeStatus::Stopped) {
-                    trouble.bricks = ports::reachable(self.volume.cluster(), given.accepted.clients()).await;
+                    let mut clients = given.accepted.clients();
+                    clients.retain(|(_, of)| self.options.brick().is_none_or(|brick| brick == of));
+                    trouble.bricks = ports::reachable(self.volume.cluster(), clients).await;
                 }
                 trouble.diagnose(&self.volume.stored().name, &given, &read_tail(&log, log_start), status)
             }
@@ -142,23 +144,38 @@ impl Runner {
         if offline {
             say("no server answers: starting from the last good volfile".to_owned());
         }
-        self.given(&wanted, 0, offline).ok_or_else(|| {
-            let sentence = "no server of the cluster has given a volfile yet, and there is none on disk";
-            Error::new(Reason::Unreachable, sentence)
-        })
+        self.given(&wanted, 0, offline)
     }
 
-    /// The accepted volfile, dressed.
-    pub(super) fn given(&self, wanted: &Wanted, graph: u32, offline: bool) -> Option<Given> {
-        let accepted = wanted.accepted.clone()?;
+    /// The accepted volfile, narrowed to one brick where that is wanted, and dressed.
+    pub(super) fn given(&self, wanted: &Wanted, graph: u32, offline: bool) -> Result<Given, Error> {
+        let accepted = wanted.accepted.clone().ok_or_else(|| {
+            let sentence = "no server of the cluster has given a volfile yet, and there is none on disk";
+            Error::new(Reason::Unreachable, sentence)
+        })?;
+        let text = self.narrowed(&accepted)?;
         let bricks = if offline { self.volume.stored().bricks } else { Vec::new() };
         // Only online is there a server that another process could ask.
         let host = wanted.connected.as_ref().and_then(|connected| match &connected.server {
             ServerAddress::Tcp { host, .. } => Some(host.as_str()),
             ServerAddress::Unix(_) => None,
         });
-        let text = Bytes::from(dress(&accepted.text, Dress { bricks: &bricks, graph, host }).into_owned());
-        Some(Given { digest: digest(&text), text, accepted, graph, offline })
+        let text = Bytes::from(dress(&text, Dress { bricks: &bricks, graph, host }).into_owned());
+        Ok(Given { digest: digest(&text), text, accepted, graph, offline })
+    }
+
+    /// The accepted volfile, or that of one brick.
+    ///
+    /// # Errors
+    /// The volume has no such brick.
+    pub(super) fn narrowed(&self, accepted: &Accepted) -> Result<Bytes, Error> {
+        let Some(brick) = self.options.brick() else { return Ok(accepted.text.clone()) };
+        narrow(&accepted.text, brick).map(Bytes::from).map_err(|bricks| {
+            let bricks: Vec<_> = bricks.iter().take(SHOWN).map(ToString::to_string).collect();
+            let name = self.volume.stored().name;
+            let sentence = format!("{brick} is no brick of volume {name}, which has {}", bricks.join(", "));
+            Error::new(Reason::Invalid, sentence)
+        })
     }
 
     /// Serves a process its volfile, and keeps it for our next start.

@@ -24,6 +24,10 @@ impl Runner {
         progress: &UnboundedSender<String>,
     ) -> Result<Mounted, Error> {
         let ran = self.live.is_some();
+        if let (true, Some(accepted)) = (ran, &self.wanted.borrow().accepted) {
+            // It may show a brick that the volume has no more.
+            self.narrowed(accepted)?;
+        }
         if !ran {
             let live = self.start(within, Some(progress)).await?;
             self.install(live).await;

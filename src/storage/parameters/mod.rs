@@ -41,6 +41,10 @@ pub struct Parameters {
     pub reclaim: Option<Reclaim>,
     /// What a PV's size is worth.
     pub quota: Option<QuotaPolicy>,
+    /// Percent of a PV's size from which on a grace period is counted.
+    pub soft_limit: Option<u8>,
+    /// Files, directories and links that a PV may have.
+    pub inodes: Option<u64>,
     /// How often the volume's size may be promised.
     pub overcommit: Option<f64>,
     /// Kinds of volumes that may be used although they defeat the limits of sub-directories.
@@ -78,6 +82,8 @@ enum Meaning {
     Storage,
     Reclaim,
     Quota,
+    SoftLimit,
+    Inodes,
     Overcommit,
     Allow,
 }
@@ -103,6 +109,8 @@ const WORDS: &[(&str, Meaning)] = &[
     ("reclaim", Meaning::Reclaim),
     ("pv_reclaim_policy", Meaning::Reclaim),
     ("quota", Meaning::Quota),
+    ("soft_limit", Meaning::SoftLimit),
+    ("inodes", Meaning::Inodes),
     ("overcommit", Meaning::Overcommit),
     ("allow", Meaning::Allow),
 ];
@@ -163,6 +171,8 @@ impl Parameters {
             kind: self.kind.or(both.kind),
             reclaim: self.reclaim.or(both.reclaim),
             quota: self.quota.or(both.quota),
+            soft_limit: self.soft_limit.or(both.soft_limit),
+            inodes: self.inodes.or(both.inodes),
             overcommit: self.overcommit.or(both.overcommit),
             allow: Allow {
                 distribute: self.allow.distribute || both.allow.distribute,
@@ -299,6 +309,10 @@ mod tests {
             assert_eq!(with(&[(key, "Archive")]).reclaim, Some(Reclaim::Archive));
         }
         assert_eq!(with(&[("quota", "best-effort")]).quota, Some(QuotaPolicy::BestEffort));
+        for (key, value) in [("soft_limit", "80"), ("softLimit", "80%"), ("SOFT-LIMIT", "080 %")] {
+            assert_eq!(with(&[(key, value)]).soft_limit, Some(80), "{key}={value}");
+        }
+        assert_eq!(with(&[("Inodes", "100000")]).inodes, Some(100_000));
         assert_eq!(with(&[("overcommit", "1.5")]).overcommit, Some(1.5));
         let allow = with(&[("allow", "shard, Distribute")]).allow;
         assert!(allow.distribute && allow.shard);
@@ -322,6 +336,9 @@ mod tests {
             (&[("reclaim", "keep")], "archive"),
             (&[("reclaim", "delete"), ("pvReclaimPolicy", "retain")], "contradicts"),
             (&[("quota", "hard")], "best-effort"),
+            (&[("soft_limit", "100")], "a percentage such as 80"),
+            (&[("inodes", "0")], "a number of files above 0"),
+            (&[("inodes", "10k")], "a number of files above 0"),
             (&[("overcommit", "NaN")], "ratio"),
             (&[("overcommit", "-1")], "ratio"),
             (&[("single_pv_per_pool", "true"), ("overcommit", "2"), ("servers", "g:/v")], "overcommit"),

@@ -10,7 +10,7 @@ use crate::{
     },
     storage::{
         Error, Reason,
-        record::{QuotaPolicy, Reclaim},
+        record::{MAX_SIZE, QuotaPolicy, Reclaim},
     },
     transport::{DEFAULT_PORT, MAX_SERVERS, ServerAddress},
 };
@@ -64,6 +64,18 @@ impl Reader {
                 let quota = value.to_ascii_lowercase().parse::<QuotaPolicy>();
                 let quota = quota.map_err(|_| refused(key, value, "required, best-effort or off"))?;
                 once(&mut read.quota, quota, key, value)
+            }
+            Meaning::SoftLimit => {
+                let percent = value.strip_suffix('%').unwrap_or(value).trim_end().parse().ok();
+                let percent = percent.filter(|percent| (1..=99).contains(percent));
+                let percent =
+                    percent.ok_or_else(|| refused(key, value, "a percentage such as 80, from 1 to 99"))?;
+                once(&mut read.soft_limit, percent, key, value)
+            }
+            Meaning::Inodes => {
+                let inodes = value.parse().ok().filter(|inodes| (1..=MAX_SIZE).contains(inodes));
+                let inodes = inodes.ok_or_else(|| refused(key, value, "a number of files above 0"))?;
+                once(&mut read.inodes, inodes, key, value)
             }
             Meaning::Overcommit => {
                 let ratio = value.parse().ok().filter(|ratio| (0.01..=1000.0).contains(ratio));

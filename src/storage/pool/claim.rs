@@ -216,7 +216,17 @@ pub(super) fn refuse(root: &Directory) -> Result<(), Error> {
 pub(super) fn pv(record: &Record) -> Pv {
     let Record { name, size, reclaim, quota, state, created, .. } = record.clone();
     let name = name.unwrap_or_default();
-    Pv { component: String::new(), name, path: String::new(), size, reclaim, quota, state, created }
+    Pv {
+        component: String::new(),
+        name,
+        path: String::new(),
+        size,
+        reclaim,
+        quota,
+        asked: None,
+        state,
+        created,
+    }
 }
 
 fn named(root: &Directory, name: &str) -> Result<Record, Error> {

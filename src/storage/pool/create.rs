@@ -112,9 +112,12 @@ impl Pool {
         let size = range.size()?;
         let before = self.reserve(&root, &pv.path, (pv.size, size), overcommit)?;
         found.record.size = size;
-        if let Err(error) = records::write(&root, &place, &found.record) {
-            self.index.set(&pv.path, before);
-            return Err(error);
+        match records::write(&root, &place, &found.record) {
+            Ok(asked) => found.asked = asked,
+            Err(error) => {
+                self.index.set(&pv.path, before);
+                return Err(error);
+            }
         }
         // Who has read all records meanwhile may have found the size before.
         self.index.set(&pv.path, Some(size));
@@ -186,6 +189,8 @@ impl NewPv {
             to: None,
             created: Some(humantime::format_rfc3339_seconds(SystemTime::now()).to_string()),
             quota: Some(self.quota),
+            soft_percent: self.soft_percent,
+            inodes: self.inodes,
             others: serde_json::Map::new(),
         }
     }

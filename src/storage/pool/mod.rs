@@ -4,9 +4,11 @@
 //! nothing is lost meanwhile. On creation the record comes before the directory, on deletion it goes after it, and what is
 //! under way stands in the record.
 
+mod brick;
 mod claim;
 mod create;
 mod index;
+mod quota;
 mod records;
 mod relocate;
 mod remove;
@@ -26,11 +28,13 @@ use serde::Serialize;
 use super::{
     Error, Reason,
     layout::Place,
+    quota::Asked,
     record::{QuotaPolicy, Reclaim, State},
 };
 use index::Index;
 use tree::Directory;
 
+pub use brick::{OneBrick, Seen, SeenPv};
 pub use size::{Capacity, DEFAULT_SIZE, Gib, Range};
 
 /// What a PV is to be.
@@ -44,6 +48,10 @@ pub struct NewPv {
     pub reclaim: Reclaim,
     /// How much its limit matters.
     pub quota: QuotaPolicy,
+    /// Percent of its size from which on a grace period is counted; none for no soft limit.
+    pub soft_percent: Option<u8>,
+    /// Files, directories and links that it may have; none for no limit.
+    pub inodes: Option<u64>,
     /// The permissions of its new directory; 0777 where none.
     pub mode: Option<u32>,
 }
@@ -63,6 +71,9 @@ pub struct Pv {
     pub reclaim: Option<Reclaim>,
     /// How much its limit matters; none in a record of kadalu's.
     pub quota: Option<QuotaPolicy>,
+    /// The limit that its record asks for; none for a whole volume, and where no limit is to be set.
+    #[serde(skip)]
+    pub asked: Option<Asked>,
     /// Where it is in its life.
     pub state: State,
     /// When it was made, in RFC 3339; none in a record of kadalu's.

@@ -11,12 +11,14 @@ use rustix::{fs::Stat, io::Errno};
 use super::{
     Pv,
     index::lock,
+    quota,
     tree::{Directory, TRIES, vanishing},
 };
 use crate::storage::{
     Error, Reason,
     error::Doing,
     layout::{DATA, INFO, Place},
+    quota::Asked,
     record::{MAX_RECORD, Record, State},
 };
 
@@ -29,6 +31,8 @@ const STALE: Duration = Duration::from_secs(3600);
 /// A record as it was found.
 pub(super) struct Found {
     pub(super) record: Record,
+    /// The limit that it asks for.
+    pub(super) asked: Option<Asked>,
     /// Two names of one file are one record that is being moved.
     pub(super) inode: u64,
     /// Whether it has two names.
@@ -75,6 +79,7 @@ impl Found {
             size,
             reclaim,
             quota,
+            asked: self.asked.clone(),
             state,
             created,
         }
@@ -101,7 +106,8 @@ fn parse(bytes: &[u8], stat: &Stat, path: impl FnOnce() -> String) -> Result<Fou
         );
         Error::new(Reason::Precondition, message)
     })?;
-    Ok(Found { record, inode: stat.st_ino, twice: stat.st_nlink > 1 })
+    let asked = record.asked(bytes);
+    Ok(Found { record, asked, inode: stat.st_ino, twice: stat.st_nlink > 1 })
 }
 
 /// Writes the record of a new PV; false where there is one already.
@@ -117,39 +123,42 @@ pub(super) fn publish(root: &Directory, place: &Place, record: &Record) -> Resul
             Err(errno) => Err(errno).doing(|| format!("cannot make {}", info.at(&place.record()))),
         }
     };
-    written(root, place, record, put)
+    written(root, place, record, put).map(|(put, _)| put)
 }
 
-/// Replaces the record of a PV.
-pub(super) fn write(root: &Directory, place: &Place, record: &Record) -> Result<(), Error> {
+/// Replaces the record of a PV, and says which limit the new one asks for.
+pub(super) fn write(root: &Directory, place: &Place, record: &Record) -> Result<Option<Asked>, Error> {
     let put = |info: &Directory, temporary: &str| match info.rename(temporary, info, place.record()) {
         Ok(()) => Ok(Some(())),
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(errno).doing(|| format!("cannot replace {}", info.at(&place.record()))),
     };
-    written(root, place, record, put)
+    written(root, place, record, put).map(|((), asked)| asked)
 }
 
-/// Writes a record to a temporary file and has it put in place; again where its directory was taken away as empty.
+/// Writes a record, with the limit that it asks for, to a temporary file and has it put in place; again where its directory
+/// was taken away as empty.
 fn written<T>(
     root: &Directory,
     place: &Place,
     record: &Record,
     put: impl Fn(&Directory, &str) -> Result<Option<T>, Error>,
-) -> Result<T, Error> {
+) -> Result<(T, Option<Asked>), Error> {
     let bytes = Record { path_prefix: place.prefix(), ..record.clone() }.to_bytes()?;
+    let asked = record.asked(&bytes);
+    let attribute = quota::attribute(asked.as_ref())?;
     for _ in 0..TRIES {
         let info = root.make(&place.info())?;
         sweep(&info, place)?;
         let temporary = format!(".{}.{:016x}", place.record(), fastrand::u64(..));
-        match info.write_new(&temporary, &bytes) {
+        match info.write_new(&temporary, &bytes, attribute.as_deref()) {
             Ok(()) => {}
             Err(Errno::NOENT) => continue,
             Err(errno) => return Err(errno).doing(|| format!("cannot write {}", info.at(&temporary))),
         }
         if let Some(outcome) = put(&info, &temporary)? {
             info.sync()?;
-            return Ok(outcome);
+            return Ok((outcome, asked));
         }
     }
     Err(vanishing(format_args!("cannot write the record of {place}")))
@@ -251,7 +260,8 @@ fn below(info: &Directory, first: &str, sweeping: bool) -> Result<Vec<(Place, Fo
                 continue;
             }
             let Some(component) = name.strip_suffix(".json") else { continue };
-            all.extend(readable(found(&directory, component, &format!("{first}/{second}"), &name))?);
+            let hash = format!("{first}/{second}");
+            all.extend(readable(found(&directory, component, &hash, &name, sweeping))?);
         }
     }
     Ok(all)
@@ -273,6 +283,7 @@ fn found(
     component: &str,
     hash: &str,
     name: &str,
+    sweeping: bool,
 ) -> Result<Option<(Place, Found)>, Error> {
     let place = Place::found(component, hash)?;
     if place != Place::of(component)? && place.first_component().is_none() {
@@ -282,6 +293,9 @@ fn found(
     }
     let Some((bytes, stat)) = directory.read(name, MAX_RECORD)? else { return Ok(None) };
     let found = parse(&bytes, &stat, || directory.at(name))?;
+    if sweeping && let Err(error) = quota::state(directory, name, found.asked.as_ref(), false) {
+        tracing::warn!(%error, "the limit of a PV is not stated for its bricks");
+    }
     Ok(Some((place, found)))
 }
 

@@ -86,8 +86,8 @@ impl Pool {
         let record = &mut found.record;
         (record.state, record.to) = (State::InUse, None);
         record.name = (name != to.component()).then(|| name.to_owned());
-        records::write(&root, &to, record)?;
-        self.index.set(&to.to_string(), Some(record.size));
+        found.asked = records::write(&root, &to, record)?;
+        self.index.set(&to.to_string(), Some(found.record.size));
         Ok(found.pv(&to))
     }
 

@@ -39,7 +39,7 @@ impl Pool {
             (State::InUse, Reclaim::Archive) => self.archive(&root, &place, found),
             (State::InUse, Reclaim::Retain) => {
                 found.record.state = State::Retained;
-                records::write(&root, &place, &found.record)
+                records::write(&root, &place, &found.record).map(drop)
             }
             (State::Archived | State::Retained, _) => Ok(()),
         }

@@ -20,7 +20,7 @@ use rustix::{
 
 use crate::{
     mount::helper::BELOW,
-    storage::{Error, Reason, error::Doing},
+    storage::{Error, Reason, error::Doing, quota::ASKED},
 };
 
 const DIRECTORY: OFlags =
@@ -59,6 +59,18 @@ impl Directory {
         let opened = seam::step().and_then(|()| open_directory(&self.fd, path));
         let fd = none(opened).doing(|| format!("cannot open {}", self.at(path)))?;
         Ok(fd.map(|fd| Self { fd, path: self.path.join(path) }))
+    }
+
+    /// The directory at a path below this one, to look at and not into; none where there is none.
+    pub(super) fn reach(&self, path: &str) -> Result<Option<Self>, Error> {
+        let open = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened =
+            seam::step().and_then(|()| rustix::fs::openat2(&self.fd, path, open, Mode::empty(), BELOW));
+        match none(opened) {
+            Ok(fd) => Ok(fd.map(|fd| Self { fd, path: self.path.join(path) })),
+            Err(Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(errno) => Err(errno).doing(|| format!("cannot look at {}", self.at(path))),
+        }
     }
 
     /// The directory at a path below this one, made with those on the way.
@@ -138,13 +150,21 @@ impl Directory {
         Ok(Some((bytes, stat)))
     }
 
-    /// Makes a file with this content, which is on the bricks' disks then.
-    pub(super) fn write_new(&self, name: &str, bytes: &[u8]) -> rustix::io::Result<()> {
+    /// Makes a file with this content and this value of [`ASKED`], which are on the bricks' disks then.
+    pub(super) fn write_new(&self, name: &str, bytes: &[u8], asked: Option<&[u8]>) -> rustix::io::Result<()> {
         seam::step()?;
         let open = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(rustix::fs::openat2(&self.fd, name, open, Mode::from(FILE), BELOW)?);
         seam::step()?;
         file.write_all(bytes).map_err(errno)?;
+        if let Some(asked) = asked {
+            seam::step()?;
+            match rustix::fs::fsetxattr(&file, ASKED, asked, XattrFlags::empty()) {
+                // Then the record alone says it, where bricks can read it.
+                Ok(()) | Err(Errno::NOTSUP | Errno::PERM) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
         seam::step()?;
         file.sync_all().map_err(errno)
     }
@@ -293,6 +313,33 @@ impl Directory {
         match remove() {
             Ok(()) | Err(Errno::NODATA) => Ok(()),
             Err(errno) => Err(errno).doing(|| format!("cannot remove the attribute {name} of {self}")),
+        }
+    }
+
+    /// Changes an attribute of a plain file in this directory, where the volume knows such: `new` is given what it is and says
+    /// what it is to be, or none for that it stays.
+    pub(super) fn change_attribute(
+        &self,
+        file: &str,
+        name: &str,
+        new: impl FnOnce(Option<Vec<u8>>) -> Option<Vec<u8>>,
+    ) -> Result<(), Error> {
+        let words = || format!("cannot change the attribute {name} of {}", self.at(file));
+        let open = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened =
+            seam::step().and_then(|()| rustix::fs::openat2(&self.fd, file, open, Mode::empty(), BELOW));
+        let Some(fd) = none(opened).doing(words)? else { return Ok(()) };
+        let stat = rustix::fs::fstat(&fd).doing(words)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Ok(());
+        }
+        let there = Self { fd, path: self.path.join(file) };
+        match new(there.attribute(name)?) {
+            Some(value) => match there.set_attribute(name, &value, XattrFlags::empty()) {
+                Err(Errno::NOTSUP | Errno::PERM) => Ok(()),
+                outcome => outcome.doing(words),
+            },
+            None => Ok(()),
         }
     }
 

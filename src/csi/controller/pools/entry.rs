@@ -215,7 +215,9 @@ async fn tend(id: PoolId, pool: Arc<Pool>, trash: Arc<Notify>, stop: Cancellatio
 }
 
 /// Does what may hang on a thread that can be left behind.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+pub(in crate::csi::controller) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Status> {
     let defect =
         |error| failed(Code::Internal, format_args!("this is a defect of kadalu, please report it: {error}"));
     spawn_blocking(work).await.map_err(defect)

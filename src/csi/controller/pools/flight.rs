@@ -7,7 +7,7 @@ use tonic::Status;
 
 /// A thing that is made when it is first wanted, by one caller for all.
 #[derive(Debug)]
-pub(super) struct Flight<T>(Mutex<Slot<T>>);
+pub(in crate::csi::controller) struct Flight<T>(Mutex<Slot<T>>);
 
 #[derive(Debug)]
 struct Slot<T> {
@@ -24,7 +24,7 @@ impl<T> Default for Flight<T> {
 impl<T: Clone> Flight<T> {
     /// The thing as it is, while it is `good`; else made anew, from the old one where there is one. Whoever has waited
     /// for a try that failed shares its failure: a dead volume costs its time once, not once for each caller.
-    pub(super) async fn get<F: Future<Output = Result<T, Status>>>(
+    pub(in crate::csi::controller) async fn get<F: Future<Output = Result<T, Status>>>(
         &self,
         good: impl Fn(&T) -> bool,
         make: impl FnOnce(Option<T>) -> F,
@@ -48,12 +48,12 @@ impl<T: Clone> Flight<T> {
     }
 
     /// The thing, if it was made.
-    pub(super) async fn made(&self) -> Option<T> {
+    pub(in crate::csi::controller) async fn made(&self) -> Option<T> {
         self.0.lock().await.made.clone()
     }
 
     /// Drops what is there, where it is `bad`.
-    pub(super) async fn forget(&self, bad: impl Fn(&T) -> bool) {
+    pub(in crate::csi::controller) async fn forget(&self, bad: impl Fn(&T) -> bool) {
         let mut slot = self.0.lock().await;
         if slot.made.as_ref().is_some_and(bad) {
             slot.made = None;

@@ -1,15 +1,15 @@
 //! The pools of a controller: which are known, what they are, and their mounted roots.
 
-mod entry;
+pub(super) mod entry;
 mod examine;
-mod flight;
+pub(super) mod flight;
 
 use std::{
     collections::HashMap,
     fs,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -22,7 +22,7 @@ use self::{
     examine::{Examination, examine},
     flight::Flight,
 };
-use super::Config;
+use super::{Config, lock};
 use crate::{
     csi::status::failed,
     mount::control::Mounts,
@@ -35,6 +35,7 @@ use crate::{
         record::Reclaim,
     },
     transport::ServerAddress,
+    volfile::Kind,
 };
 
 /// How long what a cluster has told of a volume is believed.
@@ -154,6 +155,15 @@ impl<M: Mounts> Pools<M> {
     }
 
     async fn examination(&self, parameters: &Parameters) -> Result<Arc<Examination>, Status> {
+        self.examination_of(parameters, BELIEVED).await
+    }
+
+    /// As it was told no longer ago than that.
+    async fn examination_of(
+        &self,
+        parameters: &Parameters,
+        ago: Duration,
+    ) -> Result<Arc<Examination>, Status> {
         let volume = parameters.volume.clone().unwrap_or_default();
         let key = (volume.clone(), parameters.servers.clone());
         let flight = {
@@ -164,10 +174,24 @@ impl<M: Mounts> Pools<M> {
             }
             examined.entry(key).or_default().clone()
         };
-        let believed = |examination: &Arc<Examination>| examination.at.elapsed() < BELIEVED;
+        let believed = |examination: &Arc<Examination>| examination.at.elapsed() < ago;
         let ask =
             |_| async move { examine(&self.0.client, &parameters.servers, &volume).await.map(Arc::new) };
         flight.get(believed, ask).await
+    }
+
+    /// What kind of volume a pool is, as its cluster has told no longer ago than that.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` where no server tells it; `FAILED_PRECONDITION` where another volume has taken its name.
+    pub(super) async fn volume(&self, id: &PoolId, ago: Duration) -> Result<Kind, Status> {
+        let examination = self.examination_of(&self.parameters(id).await?, ago).await?;
+        if examination.id == *id {
+            return Ok(examination.examined.kind().clone());
+        }
+        let name = &examination.examined.kind().volume;
+        let sentence = format!("another volume, {}, has taken the name {name}", examination.id);
+        Err(failed(Code::FailedPrecondition, sentence))
     }
 
     /// Remembers that PVs are made in a pool, beyond a restart; whether that is new.
@@ -302,6 +326,16 @@ impl<M: Mounts> Pools<M> {
         self.entry(id).empty_trash().await;
     }
 
+    /// Where all are mounted.
+    pub(super) fn mnt(&self) -> &Path {
+        &self.0.mnt
+    }
+
+    /// Whether a path is mounted, as this process sees it.
+    pub(super) fn is_visible(&self) -> fn(&Path) -> bool {
+        self.0.is_visible
+    }
+
     /// Where the volume of a pool is mounted.
     pub(super) fn root(&self, id: &PoolId) -> PathBuf {
         self.entry(id).root().to_owned()
@@ -317,6 +351,11 @@ impl Home {
     /// What its PVs are.
     pub(super) fn kind(&self) -> PvKind {
         self.parameters.kind.unwrap_or_default()
+    }
+
+    /// What kind of volume it is; none where no server answers.
+    pub(super) fn volume(&self) -> Option<&Kind> {
+        self.examined.as_ref().map(|examination| examination.examined.kind())
     }
 
     /// Refuses a volume that cannot hold the PVs that are asked for.
@@ -343,9 +382,4 @@ fn shown(pool: &KnownPool) -> String {
         (Some(name), Some(volume)) => format!("{name} (volume {volume})"),
         (_, volume) => format!("volume {}", volume.as_deref().unwrap_or_default()),
     }
-}
-
-/// What is behind these mutexes is whole between any two statements.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -62,7 +62,7 @@ pub(super) struct Fake(Arc<Mutex<Inner>>);
 struct Inner {
     mounted: Vec<MountRequest>,
     asked: usize,
-    /// By the volume's name.
+    /// By the volume's name, or by the option of one brick of it.
     behaves: BTreeMap<String, Behaviour>,
     conflicts: BTreeSet<String>,
 }
@@ -99,7 +99,8 @@ impl Mounts for Fake {
             if inner.conflicts.contains(&request.volume) {
                 return Err(Error::new(Reason::TargetInUse, "something else is mounted there"));
             }
-            inner.behaves.get(&request.volume).copied()
+            let of_brick = request.options.iter().find_map(|option| inner.behaves.get(option));
+            of_brick.or_else(|| inner.behaves.get(&request.volume)).copied()
         };
         match behaves {
             Some(Behaviour::Refuses(reason)) => return Err(Error::new(reason, "the mount host refuses")),
@@ -225,7 +226,8 @@ impl Bed {
         let known = Arc::new(Known::open(&state, Some(&storages)).unwrap());
         let connect = ConnectOptions { timeout: Duration::from_secs(5), ..ConnectOptions::default() };
         let client = client::Options { connect, ..client::Options::default() };
-        let config = Config { client, is_visible: Some(|_| true), ..Config::new(&state) };
+        let quota_wait = Duration::from_millis(300);
+        let config = Config { client, quota_wait, is_visible: Some(|_| true), ..Config::new(&state) };
         let controller = Controller::start(config, known, mounts.clone()).unwrap();
         Self { controller, mounts, cluster, dir }
     }
@@ -248,6 +250,15 @@ impl Bed {
     /// The root of the volume with this number.
     pub(super) fn root(&self, number: u8) -> PathBuf {
         self.dir.path().join("state/mnt").join(id(number))
+    }
+
+    /// Where the controller mounts a brick of the volume `vol` by itself, and what it calls it.
+    pub(super) fn brick(&self, n: usize) -> (PathBuf, String) {
+        let name = format!("server-{n}.example.net:/bricks/vol/brick-{n}");
+        let hash = twox_hash::XxHash64::oneshot(0, name.as_bytes());
+        let root = self.dir.path().join(format!("state/mnt/{}-brick-{hash:016x}", id(1)));
+        std::fs::create_dir_all(&root).unwrap();
+        (root, name)
     }
 
     /// As kadalu's operator writes it.

@@ -4,6 +4,7 @@ mod claims;
 mod kills;
 mod life;
 mod model;
+mod quota;
 mod trash;
 
 use std::{
@@ -99,7 +100,15 @@ fn walk(path: &Path, levels: usize, each: &mut dyn FnMut(&Path)) {
 }
 
 fn new(name: &str, size: u64, reclaim: Reclaim) -> NewPv {
-    NewPv { name: name.to_owned(), size, reclaim, quota: QuotaPolicy::default(), mode: None }
+    NewPv {
+        name: name.to_owned(),
+        size,
+        reclaim,
+        quota: QuotaPolicy::default(),
+        soft_percent: None,
+        inodes: None,
+        mode: None,
+    }
 }
 
 fn exactly(size: u64) -> Range {

@@ -1,0 +1,350 @@
+//! The sizes of PVs are limits on the bricks: waited for, or looked at, by the policy of each PV.
+
+mod view;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
+};
+
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+use tonic::{Code, Status};
+use tracing::{debug, info, warn};
+
+use self::view::View;
+use super::{Controller, bricks::Bricks, lock, pools::flight::Flight};
+use crate::{
+    csi::status::failed,
+    mount::control::Mounts,
+    storage::{
+        enforced::{self, DataBrick, Doubt, bricks, impossible, judge, of_daemon, summary},
+        handle::PoolId,
+        pool::{Pv, Seen},
+        quota::{Asked, Problem, QUOTAD},
+        record::QuotaPolicy,
+    },
+    volfile::{Address, Kind},
+};
+
+/// The longest that is waited for a limit that is not required.
+const BEST_EFFORT: Duration = Duration::from_secs(2);
+
+/// How long it is believed that quotad runs, or does not, before it is looked again behind everybody's back.
+const ALIVE: Duration = Duration::from_secs(60);
+
+/// What kind of volume a pool is may have been told so long ago where a limit is required, and where it is not.
+const FRESH: Duration = Duration::from_secs(2);
+const KNOWN: Duration = Duration::from_secs(60);
+
+/// When a limit that does not come is stated anew.
+const ANEW: Duration = Duration::from_secs(1);
+
+/// Between two looks at a limit that is to come: at first, and at most.
+const PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// What is known of the limits of all pools.
+#[derive(Debug)]
+pub(super) struct Limits<M> {
+    bricks: Bricks<M>,
+    /// How long is waited for a limit that is required.
+    wait: Duration,
+    pools: Mutex<HashMap<PoolId, Arc<OfPool>>>,
+}
+
+/// What is known of a pool's.
+#[derive(Debug, Default)]
+struct OfPool {
+    /// What kind of volume it was when that was told last.
+    kind: Mutex<Option<Kind>>,
+    /// Whether the quotads of all its bricks set limits, and when that was looked at.
+    alive: Mutex<Option<(Instant, bool)>>,
+    view: Flight<Arc<View>>,
+    /// What was said of it in the log.
+    told: Mutex<Option<String>>,
+}
+
+/// Why a limit is not known to be in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// On such a volume none can be.
+    Volume(Problem),
+    /// On these bricks it is not.
+    Bricks(Vec<(Address, Doubt)>),
+    /// The one of these that was asked has no quotad, so that the others need not be.
+    NoQuotad(Vec<Address>),
+    /// Nobody tells which bricks there are.
+    Unknown(String),
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Volume(problem) => f.write_str(&problem.sentence),
+            Self::Bricks(doubts) => f.write_str(&summary(doubts)),
+            Self::NoQuotad(bricks) => {
+                let bricks: Vec<_> = bricks.iter().map(ToString::to_string).collect();
+                write!(
+                    f,
+                    "kadalu quotad does not look after every brick of the volume: install it on the hosts of {} and \
+                     export the volume",
+                    bricks.join(", ")
+                )
+            }
+            Self::Unknown(why) => f.write_str(why),
+        }
+    }
+}
+
+impl Lack {
+    /// The same for all that is told as one.
+    fn code(&self) -> String {
+        match self {
+            Self::Volume(problem) => problem.code.to_string(),
+            Self::Bricks(doubts) => {
+                let all: Vec<_> =
+                    doubts.iter().map(|(brick, doubt)| format!("{brick} {}", doubt.code())).collect();
+                all.join(", ")
+            }
+            Self::NoQuotad(_) => "NoQuotad".to_owned(),
+            Self::Unknown(_) => "Unknown".to_owned(),
+        }
+    }
+}
+
+impl<M: Mounts> Limits<M> {
+    pub(super) fn new(bricks: Bricks<M>, wait: Duration) -> Self {
+        Self { bricks, wait, pools: Mutex::default() }
+    }
+
+    fn of(&self, pool: &PoolId) -> Arc<OfPool> {
+        lock(&self.pools).entry(pool.clone()).or_default().clone()
+    }
+}
+
+/// Refuses to promise limits that no brick of such a volume can keep.
+pub(super) fn check_possible(kind: &Kind) -> Result<(), Status> {
+    let Some(problem) = impossible(kind) else { return Ok(()) };
+    let sentence = format!(
+        "volume {}: quota=required cannot be kept: {problem}; quota=best-effort makes PVs whose size is a promise",
+        kind.volume
+    );
+    Err(failed(Code::FailedPrecondition, sentence))
+}
+
+impl<M: Mounts> Controller<M> {
+    /// Waits until the limit of a PV is in force on each brick, as its policy has it; at most so long.
+    ///
+    /// # Errors
+    /// Only by the policy `required`: `UNAVAILABLE` where a brick does not enforce it, which is no end: the next call goes on
+    /// waiting.
+    pub(super) async fn enforce(
+        &self,
+        pool: &PoolId,
+        pv: &Pv,
+        policy: QuotaPolicy,
+        within: Duration,
+    ) -> Result<(), Status> {
+        match (policy, &pv.asked) {
+            (QuotaPolicy::Off, _) | (QuotaPolicy::BestEffort, None) => Ok(()),
+            (QuotaPolicy::Required, None) => {
+                let sentence = format!("the record of {} says that it has no limit (quota: off)", pv.path);
+                Err(failed(Code::FailedPrecondition, sentence))
+            }
+            (QuotaPolicy::Required, Some(asked)) => {
+                let begun = Instant::now();
+                let within = self.limits.wait.min(within);
+                let kind = self.kind(pool, FRESH).await.map_err(|status| {
+                    let why = status.message();
+                    failed(
+                        status.code(),
+                        format_args!("the limit of {} is not known to be in force: {why}", pv.path),
+                    )
+                })?;
+                check_possible(&kind)?;
+                let doubts = self.wait(pool, pv, asked, bricks(&kind), begun + within, true).await;
+                if doubts.is_empty() {
+                    return Ok(());
+                }
+                let bricks = bricks(&kind).len();
+                let sentence = format!(
+                    "{} exists, and its limit is in force on {} of {bricks} bricks: {}; the next try goes on waiting",
+                    pv.path,
+                    bricks - doubts.len(),
+                    summary(&doubts)
+                );
+                Err(failed(Code::Unavailable, sentence))
+            }
+            (QuotaPolicy::BestEffort, Some(asked)) => {
+                if self.is_alive(pool)
+                    && let Ok(kind) = self.kind(pool, KNOWN).await
+                {
+                    let until = Instant::now() + BEST_EFFORT.min(self.limits.wait).min(within);
+                    let doubts = self.wait(pool, pv, asked, bricks(&kind), until, false).await;
+                    if !doubts.is_empty() {
+                        debug!(path = pv.path, doubts = summary(&doubts), "not enforced yet");
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Looks at the bricks until all enforce a limit, and says of which that is not known in the end.
+    async fn wait(
+        &self,
+        pool: &PoolId,
+        pv: &Pv,
+        asked: &Asked,
+        mut bricks: Vec<DataBrick>,
+        until: Instant,
+        anew: bool,
+    ) -> Vec<(Address, Doubt)> {
+        let begun = Instant::now();
+        let (mut pause, mut anew) = (PAUSE, anew);
+        loop {
+            let left = until.saturating_duration_since(Instant::now()).max(PAUSE);
+            let doubts = self.doubts(pool, &bricks, &pv.path, asked, left).await;
+            if doubts.is_empty() {
+                return doubts;
+            }
+            let late = Instant::now() >= until;
+            if late || (!anew && doubts.iter().all(|(_, doubt)| doubt.is_settled())) {
+                return doubts;
+            }
+            if anew && begun.elapsed() >= ANEW {
+                anew = false;
+                let component = pv.component.clone();
+                // It is stated already, or it is seen on the bricks that it is not.
+                let _ = self.pools.run(pool, move |pool| pool.state_quota(&component)).await;
+            }
+            bricks.retain(|brick| doubts.iter().any(|(doubted, _)| *doubted == brick.address));
+            sleep(pause.min(until.saturating_duration_since(Instant::now()))).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// The bricks on which the limit of a PV is not known to be in force, and why.
+    async fn doubts(
+        &self,
+        pool: &PoolId,
+        bricks: &[DataBrick],
+        path: &str,
+        asked: &Asked,
+        within: Duration,
+    ) -> Vec<(Address, Doubt)> {
+        let seen = self.look(pool, bricks, [path.to_owned()].into(), within).await;
+        let doubt = |(brick, seen): (&DataBrick, Result<Seen, Status>)| {
+            let judged = match seen {
+                Ok(seen) => {
+                    let pv = seen.pvs.first().and_then(Option::as_ref);
+                    judge(brick, asked, seen.daemon.as_ref(), pv, SystemTime::now())
+                }
+                Err(status) => Err(Doubt::Unreachable(status.message().to_owned())),
+            };
+            judged.err().map(|doubt| (brick.address.clone(), doubt))
+        };
+        bricks.iter().zip(seen).filter_map(doubt).collect()
+    }
+
+    /// Looks at bricks side by side.
+    async fn look(
+        &self,
+        pool: &PoolId,
+        bricks: &[DataBrick],
+        paths: Arc<[String]>,
+        within: Duration,
+    ) -> Vec<Result<Seen, Status>> {
+        let parameters = match self.pools.parameters(pool).await {
+            Ok(parameters) => Arc::new(parameters),
+            Err(status) => return vec![Err(status); bricks.len()],
+        };
+        let mut looks = JoinSet::new();
+        for (n, brick) in bricks.iter().enumerate() {
+            let (mounted, pool, address) = (self.limits.bricks.clone(), pool.clone(), brick.address.clone());
+            let (parameters, paths) = (parameters.clone(), paths.clone());
+            looks.spawn(async move { (n, mounted.look(&pool, &parameters, &address, paths, within).await) });
+        }
+        let mut all = looks.join_all().await;
+        all.sort_unstable_by_key(|(n, _)| *n);
+        all.into_iter().map(|(_, seen)| seen).collect()
+    }
+
+    /// What kind of volume a pool is, as it was told no longer ago than that. Where none tells it and no limit is required,
+    /// what was known has to do.
+    async fn kind(&self, pool: &PoolId, ago: Duration) -> Result<Kind, Status> {
+        let of = self.limits.of(pool);
+        match self.pools.volume(pool, ago).await {
+            Ok(kind) => {
+                let there: Vec<_> = kind.bricks().map(|brick| brick.address.clone()).collect();
+                self.limits.bricks.keep(pool, &there);
+                *lock(&of.kind) = Some(kind.clone());
+                Ok(kind)
+            }
+            Err(status) if ago == FRESH => Err(status),
+            Err(status) => lock(&of.kind).clone().ok_or(status),
+        }
+    }
+
+    /// Whether it is worth mounting each brick: one of them, whichever answers, says that a quotad looks after it, or they are
+    /// mounted already. So who has no quotad has no processes for it.
+    async fn has_quotad(&self, pool: &PoolId) -> Result<bool, Status> {
+        if self.limits.bricks.has(pool) {
+            return Ok(true);
+        }
+        self.pools.run(pool, |pool| Ok(pool.root_attribute(QUOTAD)?.is_some())).await
+    }
+
+    /// Whether the quotads of all bricks set limits, as far as that is known: nobody waits for it.
+    fn is_alive(&self, pool: &PoolId) -> bool {
+        let of = self.limits.of(pool);
+        let mut alive = lock(&of.alive);
+        let (at, was) = alive.map_or((None, false), |(at, was)| (Some(at), was));
+        if at.is_none_or(|at| at.elapsed() > ALIVE) {
+            *alive = Some((Instant::now(), was));
+            let (this, pool, of) = (self.clone(), pool.clone(), of.clone());
+            tokio::spawn(async move {
+                let is = this.look_alive(&pool).await;
+                *lock(&of.alive) = Some((Instant::now(), is));
+            });
+        }
+        was
+    }
+
+    async fn look_alive(&self, pool: &PoolId) -> bool {
+        if !self.has_quotad(pool).await.unwrap_or_default() {
+            return false;
+        }
+        let Ok(kind) = self.kind(pool, KNOWN).await else { return false };
+        let bricks = bricks(&kind);
+        let seen = self.look(pool, &bricks, [].into(), ALIVE).await;
+        let now = SystemTime::now();
+        let sets = |(brick, seen): (&DataBrick, Result<Seen, Status>)| {
+            seen.is_ok_and(|seen| of_daemon(&brick.address.to_string(), seen.daemon.as_ref(), now).is_none())
+        };
+        bricks.iter().zip(seen).all(sets)
+    }
+}
+
+impl OfPool {
+    /// One line in the log when what is wrong with a pool changes.
+    fn tell(&self, pool: &PoolId, lacks: usize, lack: Option<&Lack>) {
+        let code = lack.map(Lack::code);
+        let mut told = lock(&self.told);
+        if *told == code {
+            return;
+        }
+        match lack {
+            Some(lack) => {
+                warn!(target: "kadalu", %pool, pvs = lacks, why = %lack, "the sizes of PVs are not enforced");
+            }
+            None => info!(target: "kadalu", %pool, "the sizes of all PVs are enforced"),
+        }
+        *told = code;
+    }
+}
