@@ -5,6 +5,14 @@
 
 mod brick;
 pub mod crawl;
+#[cfg(test)]
+pub(crate) mod fake;
+mod mark;
+mod projects;
+mod pv;
+mod records;
+mod waiting;
+mod watch;
 pub mod worker;
 pub mod xfs;
 
