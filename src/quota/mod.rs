@@ -3,6 +3,8 @@
 //! On a brick it makes, renames and deletes nothing: it sets the project ids of what is there, limits of projects, and the
 //! attributes of [`crate::storage::quota`] that say so.
 
+pub mod exports;
+
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use serde::Serialize;
