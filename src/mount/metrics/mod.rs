@@ -2,11 +2,10 @@
 //!
 //! Everything is made of a [`ListReply`] when somebody asks: there is nothing to keep up to date.
 
-mod http;
+pub(crate) mod http;
 
 use std::fmt;
 
-pub use http::serve;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric, text::encode},
@@ -14,7 +13,31 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::generated::{ListReply, Pool, Volume};
+use super::{
+    control::Mounts,
+    generated::{ListReply, Pool, Volume},
+};
+use crate::transport::Listener;
+
+/// Answers `GET /metrics`, and `GET /healthz` with 200 where I/O goes through every pool and 503 with the others' names
+/// where not. For ever; drop the future to stop listening.
+pub async fn serve(listener: Listener, mounts: impl Mounts) {
+    http::serve(listener, Hosted(mounts)).await;
+}
+
+/// What is answered of a mount host.
+#[derive(Clone)]
+struct Hosted<M>(M);
+
+impl<M: Mounts> http::Pages for Hosted<M> {
+    async fn metrics(&self) -> Result<String, String> {
+        self.0.list().await.map(text).map_err(|error| error.to_string())
+    }
+
+    async fn unhealthy(&self) -> Result<Vec<String>, String> {
+        self.0.list().await.map(|list| unhealthy(&list)).map_err(|error| error.to_string())
+    }
+}
 
 /// Whether I/O goes through a pool: its state is `healthy` or `degraded`.
 pub fn serves_io(pool: &Pool) -> bool {
