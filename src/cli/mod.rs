@@ -12,6 +12,7 @@ mod mountd;
 mod mounts;
 mod output;
 mod pvs;
+mod quotad;
 mod servers;
 mod umount;
 mod volfile_get;
@@ -73,6 +74,7 @@ enum Command {
     Mounts(mounts::Mounts),
     Pvs(pvs::Pvs),
     Csi(csi::Csi),
+    Quotad(quotad::Quotad),
     Demo(demo::Demo),
     Import(import::Import),
     Bench(bench::Bench),
@@ -116,6 +118,7 @@ async fn execute(command: Command) -> Result<(), Failure> {
         Command::Mounts(mounts) => mounts.run().await,
         Command::Pvs(pvs) => pvs.run().await,
         Command::Csi(csi) => csi.run().await,
+        Command::Quotad(quotad) => quotad.run().await,
         Command::Demo(demo) => demo.run().await,
         Command::Import(import) => import.run(),
         Command::Bench(bench) => bench.run().await,

@@ -207,8 +207,16 @@ pub(super) mod tests {
     #[test]
     fn then_each_change_once() {
         let before = brick(vec![pv("a", 10, None), pv("b", 10, Some(Code::InUse)), pv("c", 10, None)]);
-        let now = brick(vec![pv("b", 20, None), pv("c", 20, None), pv("d", 20, None), pv("e", 1, Some(Code::NoProject))]);
-        assert_eq!(told(Some(&before), &now), ["ill e NoProject", "gone a", "well b", "limited c", "limited d"]);
+        let now = brick(vec![
+            pv("b", 20, None),
+            pv("c", 20, None),
+            pv("d", 20, None),
+            pv("e", 1, Some(Code::NoProject)),
+        ]);
+        assert_eq!(
+            told(Some(&before), &now),
+            ["ill e NoProject", "gone a", "well b", "limited c", "limited d"]
+        );
         let other = |code, sentence: &str| {
             let mut pv = pv("a", 10, None);
             pv.in_force.problem = Some(Problem::new(code, sentence));

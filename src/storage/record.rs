@@ -116,29 +116,29 @@ fn word<T: Copy + fmt::Display>(known: &[T], text: &str, what: &str) -> Result<T
 
 /// What a record says. The keys of kadalu come first; what somebody else has written stays.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Record {
+pub(crate) struct Record {
     #[serde(deserialize_with = "size")]
-    pub(super) size: u64,
+    pub(crate) size: u64,
     #[serde(default)]
-    pub(super) path_prefix: String,
+    pub(crate) path_prefix: String,
     /// None in a record of kadalu's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) reclaim: Option<Reclaim>,
+    pub(crate) reclaim: Option<Reclaim>,
     /// Where it is not the component.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) name: Option<String>,
+    pub(crate) name: Option<String>,
     #[serde(default, skip_serializing_if = "in_use")]
-    pub(super) state: State,
+    pub(crate) state: State,
     /// The component that it is being moved to, or has been.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) to: Option<String>,
+    pub(crate) to: Option<String>,
     /// RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) created: Option<String>,
+    pub(crate) created: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) quota: Option<QuotaPolicy>,
+    pub(crate) quota: Option<QuotaPolicy>,
     #[serde(flatten)]
-    pub(super) others: Map<String, Value>,
+    pub(crate) others: Map<String, Value>,
 }
 
 fn in_use(state: &State) -> bool {
@@ -155,7 +155,7 @@ pub(super) fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D:
 
 impl Record {
     /// Reads a record; the error is a line that says where and why it is none.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
         // It repeats what it does not know, which can be anything.
         let words = |error: serde_json::Error| {
             error.to_string().chars().flat_map(|char| char.escape_debug()).take(MAX_WORDS).collect()

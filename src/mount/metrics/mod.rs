@@ -66,7 +66,7 @@ pub fn unhealthy(list: &ListReply) -> Vec<String> {
 }
 
 /// A gauge: its name, what it says, and its value where there is one.
-type Gauge<T> = (&'static str, &'static str, fn(&T) -> Option<f64>);
+pub(crate) type Gauge<T> = (&'static str, &'static str, fn(&T) -> Option<f64>);
 
 /// A counter: its name without `_total`, what it counts, and by what.
 type Counts<T> = (&'static str, &'static str, fn(&T) -> Vec<(Option<(&'static str, String)>, u64)>);
@@ -143,16 +143,16 @@ const POOL_COUNTS: &[Counts<Pool>] = &[
     }),
 ];
 
-fn truth(whether: bool) -> Option<f64> {
+pub(crate) fn truth(whether: bool) -> Option<f64> {
     Some(f64::from(u8::from(whether)))
 }
 
-fn count(number: u64) -> Option<f64> {
+pub(crate) fn count(number: u64) -> Option<f64> {
     // Exact up to 9 petabytes.
     Some(number as f64)
 }
 
-fn size(number: usize) -> Option<f64> {
+pub(crate) fn size(number: usize) -> Option<f64> {
     Some(number as f64)
 }
 
@@ -161,7 +161,8 @@ fn seconds(seconds: f64) -> Option<f64> {
     (seconds > 0.0).then_some(seconds)
 }
 
-type Labels = Vec<(&'static str, String)>;
+/// The labels of a metric, and what they say.
+pub(crate) type Labels = Vec<(&'static str, String)>;
 
 /// What was listed, as it goes to Prometheus.
 #[derive(Debug)]
@@ -196,7 +197,12 @@ impl Collector for Listed {
     }
 }
 
-fn gauges<T>(encoder: &mut DescriptorEncoder<'_>, gauges: &[Gauge<T>], of: &[(Labels, &T)]) -> fmt::Result {
+/// Writes gauges of some subjects.
+pub(crate) fn gauges<T>(
+    encoder: &mut DescriptorEncoder<'_>,
+    gauges: &[Gauge<T>],
+    of: &[(Labels, &T)],
+) -> fmt::Result {
     for (name, help, value) in gauges {
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (labels, subject) in of {
