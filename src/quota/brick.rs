@@ -2,11 +2,12 @@
 
 use std::{
     ffi::CStr,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    fs::File,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
 use rustix::{
-    fs::{Mode, OFlags, ResolveFlags, XattrFlags},
+    fs::{FileType, Mode, OFlags, ResolveFlags, XattrFlags},
     io::Errno,
     path::Arg,
 };
@@ -119,6 +120,26 @@ pub(super) fn directory(parent: impl AsFd, path: impl Arg) -> rustix::io::Result
 pub(super) fn open(parent: impl AsFd, path: impl Arg, flags: OFlags) -> rustix::io::Result<OwnedFd> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat2(parent, path, flags, Mode::empty(), BELOW)
+}
+
+/// A plain file of a directory, opened for reading; none where there is nothing. Never opens a device, nor waits for a
+/// FIFO's other end, whatever stands there by then.
+///
+/// # Errors
+/// `INVAL` where it is no plain file.
+pub(super) fn plain_file(directory: impl AsFd, name: impl Arg) -> rustix::io::Result<Option<File>> {
+    let Some(there) = none(open(directory, name, OFlags::PATH))? else { return Ok(None) };
+    if FileType::from_raw_mode(rustix::fs::fstat(&there)?.st_mode) != FileType::RegularFile {
+        return Err(Errno::INVAL);
+    }
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(magic(&there), flags, Mode::empty())?;
+    Ok(Some(File::from(opened)))
+}
+
+/// The path by which the kernel takes a descriptor where it wants a path.
+pub(super) fn magic(fd: impl AsFd) -> String {
+    format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())
 }
 
 /// None where there is nothing.

@@ -111,7 +111,7 @@ impl Place {
     }
 
     /// The place that a path says, such as `subvol/d3/d3/pvc-1`; none for what is no path.
-    pub(crate) fn at(path: &str) -> Option<Result<Self, Error>> {
+    pub(super) fn at(path: &str) -> Option<Result<Self, Error>> {
         let (hash, component) = path.strip_prefix(DATA)?.strip_prefix('/')?.rsplit_once('/')?;
         Some(Self::of(component).and_then(|of| match Self::found(component, hash)? {
             place if place == of || place.first_component().is_some() => Ok(place),
