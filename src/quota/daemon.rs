@@ -77,6 +77,8 @@ pub struct Seen {
     /// It counts as hung when nothing was looked at for so long.
     patience: Duration,
     since: SystemTime,
+    /// Of the worker, when the status was taken over.
+    changes: u64,
 }
 
 impl Daemon {
@@ -121,6 +123,7 @@ impl State {
     /// Why not every PV is known to be limited as was asked, a line each; empty where all is well.
     pub fn unhealthy(&self) -> Vec<String> {
         let of_brick = |(name, seen): (&String, &Seen)| match (&seen.status, seen.hangs()) {
+            (Some(status), _) if status.problem.is_some() => faults(status),
             (_, Some(since)) => {
                 vec![format!(
                     "{name}: nothing was looked at for {} s: its file system may hang",
@@ -157,7 +160,7 @@ impl Seen {
     /// A brick that is to be looked at.
     pub(super) fn new(volume: &str, patience: Duration) -> Self {
         let (figures, since) = (Figures::default(), SystemTime::now());
-        Self { volume: volume.to_owned(), status: None, figures, lags: lags(), patience, since }
+        Self { volume: volume.to_owned(), status: None, figures, lags: lags(), patience, since, changes: 0 }
     }
 
     /// For how long nothing was looked at, where that is too long.
@@ -252,12 +255,20 @@ impl Bricks {
             let mut state = self.state.lock();
             let Some(seen) = state.bricks.get_mut(name) else { continue };
             lags.iter().for_each(|lag| seen.lags.observe(lag.as_secs_f64()));
-            // To take thousands of PVs over costs something: only where there may be something new.
-            let new = seen.status.is_none() || !lags.is_empty() || figures.crawled != seen.figures.crawled;
+            if let Some(why) = &figures.unwatched
+                && seen.figures.unwatched.is_none()
+            {
+                warn!(target: "kadalu", brick = name, "{why}");
+            }
             seen.patience = self.patience(figures.took);
             seen.figures = figures;
-            let Some(status) = worker.status().filter(|_| new) else { continue };
-            let before = seen.status.replace(Arc::new(status));
+            // To take thousands of PVs over costs something. It changes at the first look, too.
+            let changes = worker.changes();
+            if changes == seen.changes {
+                continue;
+            }
+            seen.changes = changes;
+            let before = seen.status.replace(Arc::new(worker.status()));
             let now = seen.status.clone();
             drop(state);
             if let Some(now) = now {
@@ -290,7 +301,10 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::{quota::Xfs, storage::quota::Code};
+    use crate::{
+        quota::{Xfs, fake::Lab, xfs::Support},
+        storage::quota::Code,
+    };
 
     const NODE: &str = "c3a7e485-75b9-40f7-b497-1944fa4ac879";
 
@@ -362,16 +376,46 @@ mod tests {
     }
 
     #[test]
+    fn what_a_worker_does_is_seen() {
+        let Some(lab) = Lab::new() else { return };
+        let (directory, mut bricks) = node(&["pool"]);
+        let files = directory.path().join("vols/pool");
+        let (info, brick) = (files.join("info"), files.join("bricks/g1:-nowhere-pool"));
+        let id = "volume-id=07070707-0707-0707-0707-070707070707";
+        fs::write(&info, fs::read_to_string(&info).unwrap().replace(&format!("volume-id={NODE}"), id))
+            .unwrap();
+        let path = lab.brick.path.display();
+        fs::write(&brick, format!("uuid={NODE}\nhostname=g1\npath={path}\n")).unwrap();
+        fs::write(directory.path().join("kadalustorage.info"), "pool").unwrap();
+        bricks.kernel = lab.kernel.clone();
+        let until = |bricks: &mut Bricks, pvs: &str| {
+            while look(bricks).summary() != format!("bricks: 1, PVs: {pvs}") {
+                thread::sleep(Duration::from_millis(10));
+            }
+        };
+        until(&mut bricks, "0");
+        lab.create("pvc-1", 1 << 20);
+        until(&mut bricks, "1");
+        assert_eq!(bricks.state.state().unhealthy(), [""; 0]);
+        lab.kernel.use_bytes(1, 1 << 19);
+        lab.create("pvc-1", 1 << 10);
+        until(&mut bricks, "1, PVs without what was asked: 1");
+        lab.kernel.set_support(Ok(Support::Off));
+        lab.create("pvc-2", 1 << 20);
+        until(&mut bricks, "2, PVs without what was asked: 2");
+    }
+
+    #[test]
     fn a_brick_that_hangs_is_named() {
         let (directory, mut bricks) = node(&["one"]);
         fs::write(directory.path().join("kadalustorage.info"), "one").unwrap();
         let mut state = look(&mut bricks);
         let seen = state.bricks.get_mut("g1:/nowhere/one").unwrap();
         let hour = Duration::from_secs(3600);
-        (seen.figures.crawled, seen.since) = (None, SystemTime::now() - hour);
+        (seen.status, seen.since) = (None, SystemTime::now() - hour);
         assert!(state.unhealthy()[0].contains("nothing was looked at for 36"), "{:?}", state.unhealthy());
         let seen = state.bricks.get_mut("g1:/nowhere/one").unwrap();
-        (seen.figures.crawled, seen.status) = (Some(SystemTime::now()), None);
+        seen.figures.crawled = Some(SystemTime::now());
         assert_eq!(state.unhealthy(), ["g1:/nowhere/one: it was not looked at yet"]);
     }
 

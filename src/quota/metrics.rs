@@ -70,11 +70,12 @@ const BRICK: &[Gauge<Seen>] = &[
         size(seen.status.as_ref()?.skipped.len())
     }),
     ("kadalu_quota_watched", "Whether each change of a record is noticed at once", |seen| {
-        truth(seen.figures.watched)
+        truth(seen.figures.unwatched.is_none())
     }),
     ("kadalu_quota_marking", "PVs whose files are being put into their projects", |seen| {
         size(seen.figures.marking)
     }),
+    ("kadalu_quota_waiting", "PVs whose directories are being waited for", |seen| size(seen.figures.waiting)),
     ("kadalu_quota_crawl_seconds", "How long the last look at all PVs took", |seen| {
         seen.figures.crawled.map(|_| seen.figures.took.as_secs_f64())
     }),

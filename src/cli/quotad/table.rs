@@ -57,7 +57,9 @@ fn remarks(bricks: &[BrickStatus]) -> Vec<String> {
     for brick in bricks {
         remarks.extend(brick.problem.as_ref().map(|problem| remark(problem.code, &problem.sentence, 1)));
         remarks.extend(brick.skipped.iter().map(|sentence| format!("skipped: {}", shown(sentence))));
-        for Problem { code, sentence } in brick.pvs.iter().filter_map(|pv| pv.in_force.problem.as_ref()) {
+        let problems = brick.pvs.iter().map(|pv| &pv.in_force.problem);
+        // What is said of the brick is not said again of each of its PVs.
+        for Problem { code, sentence } in problems.filter(|problem| **problem != brick.problem).flatten() {
             *said.entry((*code, sentence)).or_default() += 1;
         }
     }
@@ -118,7 +120,7 @@ mod tests {
         two.skipped.push("info/x: no record".to_owned());
         let three = BrickStatus {
             problem: Some(Problem::new(Code::NotXfs, "g3:/b is on ext4")),
-            ..brick("g3:/b", Vec::new())
+            ..brick("g3:/b", vec![pv("z/q", 5, None, Some(Problem::new(Code::NotXfs, "g3:/b is on ext4")))])
         };
         let expected = "\
 PV     BRICK  ASKED     IN FORCE                                 USED      PROJECT     PROBLEM
@@ -126,10 +128,11 @@ p\\n    g1:/b  5 B       -                                        1.21 KiB  -   
 p\\n    g2:/b  5 B       -                                        1.21 KiB  -           NoProject
 pvc-1  g1:/b  1.00 GiB  1.00 GiB, soft 800.00 MiB, 262144 files  1.21 KiB  1073741824  -
 pvc-1  g2:/b  1.00 GiB  1.00 GiB                                 1.21 KiB  1073741824  -
+q      g3:/b  5 B       -                                        1.21 KiB  -           NotXfs
   skipped: info/x: no record
   NotXfs: g3:/b is on ext4
   NoProject (2 times): no project\\u{1b}is free
-  in force as asked: 2 of 4
+  in force as asked: 2 of 5
 ";
         assert_eq!(table(&[two, one, three]), expected);
     }
