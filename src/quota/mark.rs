@@ -267,3 +267,130 @@ impl Level {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::quota::fake::Fake;
+
+    fn marker(root: &TempDir) -> Marker {
+        Marker::new(fs::File::open(root.path()).unwrap().into(), 7).unwrap()
+    }
+
+    fn done(progress: Progress) -> Marked {
+        match progress {
+            Progress::Done(marked) => marked,
+            Progress::More => panic!("it was not told to stop"),
+        }
+    }
+
+    /// Directories, files and links, 100 deep.
+    fn tree() -> (TempDir, u64) {
+        let root = TempDir::new().unwrap();
+        let mut path = root.path().to_owned();
+        for level in 0..100 {
+            for n in 0..3 {
+                fs::write(path.join(format!("file-{n}")), "").unwrap();
+            }
+            symlink("/etc", path.join("link")).unwrap();
+            fs::create_dir(path.join("empty")).unwrap();
+            path.push(format!("level-{level}"));
+            fs::create_dir(&path).unwrap();
+        }
+        (root, 100 * 6 + 1)
+    }
+
+    fn all_are_in(kernel: &Fake, path: &std::path::Path) {
+        assert_eq!(kernel.of(path), Project { id: 7, inherit: true }, "{}", path.display());
+        for entry in fs::read_dir(path).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                all_are_in(kernel, &entry.path());
+            } else {
+                assert_eq!(kernel.of(&entry.path()), Project { id: 7, inherit: false });
+            }
+        }
+    }
+
+    #[test]
+    fn all_of_a_deep_tree_is_put_with_few_open_files_files_before_directories() {
+        let ((root, entries), kernel) = (tree(), Fake::default());
+        let mut marker = marker(&root);
+        let mut most = 0;
+        let marked = loop {
+            // Ends, and goes on, at each entry.
+            let mut left = 1;
+            let mut go_on = || std::mem::replace(&mut left, 0) > 0;
+            if let Progress::Done(marked) = marker.run(&kernel, &mut go_on) {
+                break marked;
+            }
+            most = most.max(marker.levels.iter().filter(|level| level.entries.is_some()).count());
+        };
+        assert_eq!((marked.changed, marked.special), (entries, 0));
+        assert!(marked.problem.is_none() && most == OPEN, "{marked:?} {most}");
+        all_are_in(&kernel, root.path());
+        let writes = kernel.writes();
+        let first = writes.iter().position(|write| write == "put 7 inherit").unwrap();
+        assert!(writes[first..].iter().all(|write| write == "put 7 inherit") && first == 400, "{first}");
+        let again = done(tests::marker(&root).run(&kernel, &mut || true));
+        assert!(again.changed == 0 && kernel.writes().is_empty());
+    }
+
+    #[test]
+    fn links_stay_where_the_kernel_cannot_put_them() {
+        let ((root, entries), kernel) = (tree(), Fake::default());
+        kernel.without_special();
+        let marked = done(marker(&root).run(&kernel, &mut || true));
+        assert_eq!((marked.changed, marked.special, marked.problem), (entries - 100, 100, None));
+        assert_eq!(kernel.of(std::path::Path::new("/etc")).id, 0);
+    }
+
+    #[test]
+    fn fifos_and_sockets_are_not_opened() {
+        let (root, kernel) = (TempDir::new().unwrap(), Fake::default());
+        let mode = rustix::fs::Mode::from(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, root.path().join("fifo"), FileType::Fifo, mode, 0).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(root.path().join("socket")).unwrap();
+        let marked = done(marker(&root).run(&kernel, &mut || true));
+        assert_eq!((marked.changed, marked.problem), (3, None));
+    }
+
+    #[test]
+    fn a_tree_that_is_moved_meanwhile_is_walked_again() {
+        let ((root, entries), kernel) = (tree(), Fake::default());
+        let mut marker = marker(&root);
+        let mut moved = false;
+        let marked = loop {
+            let depth = marker.levels.len();
+            let mut left = 1;
+            if let Progress::Done(marked) = marker.run(&kernel, &mut || std::mem::replace(&mut left, 0) > 0) {
+                break marked;
+            }
+            if depth > 90 && !moved {
+                // The way back leads elsewhere then.
+                moved = true;
+                let deep = root.path().join("level-0/level-1/level-2");
+                fs::rename(deep, root.path().join("moved")).unwrap();
+            }
+        };
+        assert!(moved && marked.changed == entries && marked.problem.is_none(), "{marked:?}");
+        all_are_in(&kernel, root.path());
+    }
+
+    #[test]
+    fn what_never_ends_is_left_for_later() {
+        let (root, kernel) = (TempDir::new().unwrap(), Fake::default());
+        fs::write(root.path().join("file"), "").unwrap();
+        let file = root.path().join("file");
+        let mut go_on = || {
+            kernel.set(&file, 1, false);
+            true
+        };
+        let problem = done(marker(&root).run(&kernel, &mut go_on)).problem.unwrap();
+        assert!(problem.code == Code::Unmarked && problem.sentence.contains("faster"), "{problem}");
+    }
+}

@@ -341,3 +341,42 @@ fn list(path: &str) -> String {
     let _ = File::open(path).and_then(|file| file.take(MAX_LIST).read_to_end(&mut text));
     String::from_utf8_lossy(&text).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_admin_has_given_away_is_somebodys() {
+        let others = Others::parse(
+            "# comment\n42:/bricks/b/subvol\n 43 : /bricks/b/subvol/d3/d3/pvc-1 \nx:/y\n\n99999999999:/z\n44",
+            "builds:45\nmine:43\n",
+        );
+        let pv = Path::new("/bricks/b/subvol/d3/d3/pvc-1");
+        assert_eq!(others.of(42, pv).unwrap().to_string(), "/bricks/b/subvol in /etc/projects");
+        assert_eq!(others.of(45, pv).unwrap().to_string(), "\"builds\" in /etc/projid");
+        assert!(others.of(43, pv).is_none() && others.of(44, pv).is_none() && others.of(1, pv).is_none());
+        assert!([42, 43, 45].iter().all(|project| others.name(*project)) && !others.name(44));
+    }
+
+    #[test]
+    fn listed_projects_are_neither_kept_nor_given() {
+        let kernel = crate::quota::fake::Fake::default();
+        let file = File::open("/").unwrap();
+        let at = std::os::fd::AsFd::as_fd(&file);
+        let mut projects = Projects::new(1..=3);
+        projects.learn(&[], Others::parse("1:/a\n9:/b", "c:2"));
+        let found =
+            |id| Found { inode: 5, project: Project { id, inherit: true }, inherited: false, said: None };
+        let brick = Path::new("/bricks/b");
+        let taken = projects.choose(brick, "subvol/x", &found(9), &kernel, at).unwrap_err();
+        assert!(
+            taken.code == Code::ProjectTaken && taken.sentence.contains("/b in /etc/projects"),
+            "{taken}"
+        );
+        assert_eq!(projects.choose(brick, "subvol/x", &found(0), &kernel, at).unwrap(), Choice::Gets(3));
+        projects.gave(3, 5, "subvol/x");
+        let full = projects.choose(brick, "subvol/y", &found(0), &kernel, at).unwrap_err();
+        assert!(full.code == Code::NoProject && full.sentence.contains("--project-ids"), "{full}");
+    }
+}

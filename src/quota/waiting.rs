@@ -74,7 +74,7 @@ mod tests {
         let [one, two] = ["pvc-1", "pvc-2"].map(|name| Place::of(name).unwrap());
         let (mut now, mut times) = (start, 0);
         waiting.add(one.clone(), now, None, now);
-        waiting.add(two.clone(), now, None, now + LATE);
+        waiting.add(two.clone(), now, None, now + 4 * LATE);
         while let Some(at) = waiting.first().filter(|_| waiting.len() == 2) {
             assert!(waiting.due(at - Duration::from_nanos(1)).is_empty());
             now = at;

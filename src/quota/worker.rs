@@ -427,3 +427,141 @@ fn unwatched(errno: Errno) -> String {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::{
+        quota::{
+            PvStatus,
+            fake::{Fake, Lab},
+        },
+        storage::quota::{Asked, Code},
+    };
+
+    const GIB: u64 = 1 << 30;
+
+    fn start(lab: &Lab) -> Worker {
+        Worker::start(lab.brick.clone(), lab.options.clone(), lab.kernel.clone()).unwrap()
+    }
+
+    /// Waits until something holds; what never does ends the test, however long that takes.
+    fn until(worker: &Worker, what: &str, holds: impl Fn(&BrickStatus) -> bool) -> BrickStatus {
+        for _ in 0..10_000 {
+            let status = worker.status();
+            if worker.figures().crawled.is_some() && holds(&status) {
+                return status;
+            }
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        panic!("{what} never came: {:?} {:?}", worker.status(), worker.figures());
+    }
+
+    fn limit(status: &BrickStatus, name: &str) -> Option<u64> {
+        let pv = status.pvs.iter().find(|pv| pv.path.ends_with(name))?;
+        pv.in_force.limits.filter(|_| pv.in_force.problem.is_none()).map(|limits| limits.bytes)
+    }
+
+    fn code(pv: &PvStatus) -> Option<Code> {
+        pv.in_force.problem.as_ref().map(|problem| problem.code)
+    }
+
+    #[test]
+    fn records_are_followed_as_they_come_change_and_go() {
+        let Some(lab) = Lab::new() else { return };
+        let worker = start(&lab);
+        until(&worker, "the first look", |status| status.pvs.is_empty());
+        // With all directories on its way, which nobody watched yet.
+        lab.create("pvc-1", GIB);
+        until(&worker, "the first PV", |status| limit(status, "pvc-1") == Some(GIB));
+        lab.create("pvc-1", 2 * GIB);
+        until(&worker, "its growth", |status| limit(status, "pvc-1") == Some(2 * GIB));
+        // In place, as kadalu writes.
+        fs::write(lab.record("pvc-1"), br#"{"size":4096}"#).unwrap();
+        until(&worker, "what was written in place", |status| limit(status, "pvc-1") == Some(4096));
+        let generation = "0123456789abcdef".to_owned();
+        lab.ask("pvc-1", &Asked { size: GIB, soft_percent: None, inodes: None, generation });
+        until(&worker, "what the attribute asks", |status| limit(status, "pvc-1") == Some(GIB));
+        assert_eq!(worker.take_lags().len(), 4);
+        fs::remove_file(lab.record("pvc-1")).unwrap();
+        until(&worker, "its end", |status| status.pvs.is_empty());
+        fs::remove_dir_all(lab.path("info")).unwrap();
+        lab.create("pvc-2", GIB);
+        until(&worker, "another in new directories", |status| limit(status, "pvc-2") == Some(GIB));
+        assert_eq!(worker.figures().unwatched, None);
+    }
+
+    #[test]
+    fn a_directory_that_comes_after_its_record_is_waited_for() {
+        let Some(lab) = Lab::new() else { return };
+        let worker = start(&lab);
+        lab.write("pvc-1", br#"{"size":1073741824}"#);
+        let missing = |status: &BrickStatus| status.pvs.iter().any(|pv| code(pv) == Some(Code::NoDirectory));
+        until(&worker, "the record", missing);
+        fs::create_dir_all(lab.pv("pvc-1")).unwrap();
+        until(&worker, "the directory", |status| limit(status, "pvc-1") == Some(GIB));
+        assert_eq!(worker.figures().waiting, 0);
+    }
+
+    #[test]
+    fn the_brick_says_that_it_is_looked_after() {
+        let Some(lab) = Lab::new() else { return };
+        let worker = start(&lab);
+        let said = || {
+            let value = lab.attribute(&lab.path(""), QUOTAD)?;
+            quota::read::<Daemon>(&value)
+        };
+        until(&worker, "its word", |_| said().is_some());
+        let own = said().unwrap();
+        assert_eq!((&*own.brick, own.problem.clone()), ("g1:/bricks/b", None));
+        // Self-heal copies that of another brick.
+        let other = quota::write(&Daemon { brick: "g2:/bricks/b".into(), ..own }).unwrap();
+        rustix::fs::setxattr(lab.path(""), QUOTAD, &other, rustix::fs::XattrFlags::empty()).unwrap();
+        until(&worker, "its own word again", |_| said().is_some_and(|said| said.brick == "g1:/bricks/b"));
+    }
+
+    #[test]
+    fn a_brick_that_goes_comes_back() {
+        let Some(lab) = Lab::new() else { return };
+        lab.create("pvc-1", GIB);
+        let away = lab.path("").with_extension("away");
+        fs::rename(lab.path(""), &away).unwrap();
+        let worker = start(&lab);
+        let absent = |status: &BrickStatus| {
+            status.problem.as_ref().is_some_and(|problem| problem.code == Code::NoBrick)
+        };
+        for _ in 0..10_000 {
+            if absent(&worker.status()) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        assert!(absent(&worker.status()) && worker.status().pvs.is_empty());
+        fs::rename(&away, lab.path("")).unwrap();
+        until(&worker, "the brick", |status| limit(status, "pvc-1") == Some(GIB));
+        worker.stop();
+        // Nothing of it is held.
+        let kernel: Arc<Fake> = lab.kernel.clone();
+        assert_eq!(Arc::strong_count(&kernel), 2);
+    }
+
+    #[test]
+    fn a_large_pv_is_marked_while_others_are_not_kept_waiting() {
+        let Some(lab) = Lab::new() else { return };
+        lab.create("large", GIB);
+        for n in 0..20_000 {
+            fs::write(lab.pv("large").join(n.to_string()), "").unwrap();
+        }
+        let worker = start(&lab);
+        until(&worker, "the beginning", |status| {
+            status.pvs.iter().any(|pv| code(pv) == Some(Code::Unmarked)) || limit(status, "large").is_some()
+        });
+        lab.create("small", GIB);
+        until(&worker, "the small one", |status| limit(status, "small") == Some(GIB));
+        until(&worker, "the large one", |status| limit(status, "large") == Some(GIB));
+        assert_eq!(lab.said("large").unwrap().problem, None);
+        assert_eq!(lab.kernel.limits(lab.said("large").unwrap().project.unwrap()).used_inodes, 20_001);
+    }
+}
