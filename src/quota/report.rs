@@ -70,7 +70,9 @@ pub(super) fn log(before: Option<&BrickStatus>, now: &BrickStatus) {
                 warn!(target: "kadalu", brick, pv = pv.path, code = %problem.code, "{problem}");
             }
             News::PvWell(pv) => log_limit(brick, pv, "the limit is in force as it was asked"),
-            News::Gone(pv) => info!(target: "kadalu", brick, pv = pv.path, "the PV is gone, and its limit"),
+            News::Gone(pv) => {
+                info!(target: "kadalu", brick, pv = pv.path, "the PV is gone; its limit goes with its last file");
+            }
             News::Skipped(sentence) => warn!(target: "kadalu", brick, "{sentence}"),
         }
     }

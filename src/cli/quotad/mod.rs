@@ -151,6 +151,9 @@ impl Quotad {
         };
         let exports = Exports::read(&self.glusterd_dir).map_err(|why| Failure::new(Exit::Machine, why))?;
         exports.faults.iter().for_each(|fault| warn!(target: "kadalu", "{fault}"));
+        if !rustix::process::geteuid().is_root() && !exports.bricks.is_empty() {
+            warn!(target: "kadalu", "only root is shown the attributes of bricks: run this as root");
+        }
         let bricks = looks(&exports.bricks, &self.options(), mode);
         match self.format {
             Format::Json => {
