@@ -21,7 +21,7 @@ pub(crate) enum Exit {
     OpVersion = 5,
     /// TLS or access control is in the way.
     Access = 6,
-    /// `--check` found a fault.
+    /// `--check` found a fault, or a limit is not in force.
     CheckFailed = 7,
     /// The volfile is not one that glusterfs may load.
     InvalidVolfile = 8,

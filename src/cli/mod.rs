@@ -13,6 +13,7 @@ mod mounts;
 mod output;
 mod pvs;
 mod quota;
+mod quotad;
 mod servers;
 mod umount;
 mod volfile_get;
@@ -75,6 +76,7 @@ enum Command {
     Pvs(pvs::Pvs),
     Quota(quota::Quota),
     Csi(csi::Csi),
+    Quotad(quotad::Quotad),
     Demo(demo::Demo),
     Import(import::Import),
     Bench(bench::Bench),
@@ -119,6 +121,7 @@ async fn execute(command: Command) -> Result<(), Failure> {
         Command::Pvs(pvs) => pvs.run().await,
         Command::Quota(quota) => quota.run().await,
         Command::Csi(csi) => csi.run().await,
+        Command::Quotad(quotad) => quotad.run().await,
         Command::Demo(demo) => demo.run().await,
         Command::Import(import) => import.run(),
         Command::Bench(bench) => bench.run().await,

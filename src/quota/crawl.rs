@@ -45,6 +45,7 @@ pub(super) struct Told(Mutex<Telling>);
 
 #[derive(Debug, Default)]
 struct Telling {
+    changes: u64,
     problem: Option<Problem>,
     pvs: BTreeMap<String, PvStatus>,
     skipped: Vec<String>,
@@ -63,8 +64,20 @@ impl Told {
         }
     }
 
+    /// How often something may have changed in it.
+    pub(super) fn changes(&self) -> u64 {
+        self.lock().changes
+    }
+
     fn lock(&self) -> MutexGuard<'_, Telling> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To change it.
+    fn change(&self) -> MutexGuard<'_, Telling> {
+        let mut telling = self.lock();
+        telling.changes += 1;
+        telling
     }
 }
 
@@ -103,7 +116,8 @@ impl Keeper {
 
     /// The brick cannot be looked at: its PVs are not known any more.
     pub(super) fn fail(&self, problem: Problem) {
-        *self.told.lock() = Telling { problem: Some(problem), ..Telling::default() };
+        let mut telling = self.told.change();
+        *telling = Telling { changes: telling.changes, problem: Some(problem), ..Telling::default() };
     }
 
     /// Looks at all PVs, and says what is to be done after that; ends early when it is stopped.
@@ -125,7 +139,7 @@ impl Keeper {
         let found: Vec<Seen> = found.take_while(|_| !stopped.load(Ordering::Relaxed)).collect();
         self.learn(&found);
         {
-            let mut telling = self.told.lock();
+            let mut telling = self.told.change();
             telling.problem = look.unlimited.clone().or_else(|| self.brick.problem.clone());
             telling.skipped = skipped.into_sentences();
             let mut before = std::mem::take(&mut telling.pvs);
@@ -155,7 +169,7 @@ impl Keeper {
             Ok(None) => {
                 let path = place.to_string();
                 self.projects.gone(&path);
-                self.told.lock().pvs.remove(&path);
+                self.told.change().pvs.remove(&path);
                 return Next::Nothing;
             }
             Err(problem) => Recorded::Asked(Err(problem)),
@@ -186,7 +200,7 @@ impl Keeper {
     ) -> Next {
         let (status, next) = look.settle(place, recorded, found, &mut self.projects);
         let path = place.to_string();
-        let mut telling = self.told.lock();
+        let mut telling = self.told.change();
         match status {
             Some(status) => {
                 telling.pvs.insert(path, status);

@@ -5,12 +5,16 @@
 
 mod brick;
 pub mod crawl;
+pub mod daemon;
+pub mod exports;
 #[cfg(test)]
 pub(crate) mod fake;
 mod mark;
+pub mod metrics;
 mod projects;
 mod pv;
 mod records;
+pub mod report;
 mod waiting;
 mod watch;
 pub mod worker;

@@ -23,8 +23,8 @@ const MAX_SKIPPED: usize = 100;
 pub(super) enum Recorded {
     /// This is to be its limit; or why that is not known.
     Asked(Result<Asked, Problem>),
-    /// It is about to go: nothing is to change any more.
-    Deleting,
+    /// It is about to go, or no limit is wanted: nothing is to change.
+    Left,
 }
 
 /// What was skipped, a sentence each.
@@ -77,15 +77,13 @@ fn read(info: BorrowedFd<'_>, place: &Place, share: Share) -> Result<Option<Reco
         Record::parse(&bytes)
     };
     if parsed.as_ref().is_ok_and(|record| record.state == State::Deleting) {
-        return Ok(Some(Recorded::Deleting));
+        return Ok(Some(Recorded::Left));
     }
-    let stated = stated.and_then(|value| quota::read::<Asked>(&value)).filter(is_sane);
-    Ok(Some(Recorded::Asked(match (stated, parsed) {
+    let stated = stated.and_then(|value| quota::read::<Option<Asked>>(&value));
+    let stated = stated.filter(|asked| asked.as_ref().is_none_or(is_sane));
+    let asked = match (stated, parsed) {
         (Some(asked), _) => Ok(asked),
-        (None, Ok(record)) => {
-            let generation = quota::generation(&bytes);
-            Ok(Asked { size: record.size, soft_percent: None, inodes: None, generation })
-        }
+        (None, Ok(record)) => Ok(record.asked(&bytes)),
         // Of a file there are fragments here, or nothing.
         (None, Err(_)) if share.data > 1 || bytes.is_empty() => Err(Problem::new(
             Code::RecordUnreadable,
@@ -102,7 +100,8 @@ fn read(info: BorrowedFd<'_>, place: &Place, share: Share) -> Result<Option<Reco
                 place.record()
             ),
         )),
-    })))
+    };
+    Ok(Some(asked.transpose().map_or(Recorded::Left, Recorded::Asked)))
 }
 
 /// Whether an attribute is what the controller writes; anybody with the volume mounted can write another.

@@ -106,6 +106,11 @@ impl Worker {
         self.shared.told.status(&self.brick)
     }
 
+    /// A number that is another one when the status may be: it costs nothing to ask for.
+    pub fn changes(&self) -> u64 {
+        self.shared.told.changes()
+    }
+
     /// How the work goes.
     pub fn figures(&self) -> Figures {
         lock(&self.shared.figures).clone()

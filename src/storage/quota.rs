@@ -2,7 +2,7 @@
 //!
 //! | attribute | on | by | says |
 //! |---|---|---|---|
-//! | [`ASKED`] | the record's file, through the volume | the controller | [`Asked`]: the limit that there is to be |
+//! | [`ASKED`] | the record's file, through the volume | the controller | [`Asked`]: the limit that there is to be; `null` for none |
 //! | [`IN_FORCE`] | the PV's directory, on the brick | quotad | [`InForce`]: the limit that there is, or why there is none |
 //! | [`QUOTAD`] | the brick's root, on the brick | quotad | [`Daemon`]: that it looks after this brick, and how it is |
 //!

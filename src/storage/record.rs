@@ -181,7 +181,7 @@ impl Record {
     }
 
     /// The limit that it asks for, as the record that has these bytes; none where no limit is to be set.
-    pub(super) fn asked(&self, bytes: &[u8]) -> Option<Asked> {
+    pub(crate) fn asked(&self, bytes: &[u8]) -> Option<Asked> {
         let Self { size, soft_percent, inodes, .. } = *self;
         let limited = self.quota != Some(QuotaPolicy::Off);
         limited.then(|| Asked { size, soft_percent, inodes, generation: generation(bytes) })

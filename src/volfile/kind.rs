@@ -226,7 +226,7 @@ fn is_distribute(xlator_type: &BStr) -> bool {
 }
 
 /// As glusterfs reads a boolean.
-pub(super) fn is_true(value: &BStr) -> bool {
+pub(crate) fn is_true(value: &BStr) -> bool {
     ["1", "on", "yes", "true", "enable"].iter().any(|word| value.eq_ignore_ascii_case(word.as_bytes()))
 }
 

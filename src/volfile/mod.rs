@@ -64,6 +64,7 @@ pub use error::{Error, MAX_SIZE, SyntaxError};
 pub use faults::faults;
 pub use graph::{Graph, Xlator};
 pub use item::{Change, Class, Item};
+pub(crate) use kind::is_true;
 pub use kind::{Brick, Kind, Layout, Redundancy, Role, Set};
 pub use problem::{Fault, Problem, Severity};
 pub use render::RenderError;

@@ -10,6 +10,8 @@ mod mounts;
 mod output;
 mod programs;
 mod pvs;
+mod quotad;
 mod serve;
 mod support;
+mod units;
 mod watch;

@@ -178,6 +178,7 @@ fn help_shows_examples() {
         ("pvs", "kadalu pvs g1,g2:/vol "),
         ("quota", "kadalu quota g1,g2:/vol "),
         ("mountd", "kadalu mountd --metrics 127.0.0.1:9760 "),
+        ("quotad", "kadalu quotad --check "),
     ] {
         let help = run(&[subcommand, "--help"]).ok();
         assert!(help.contains("\nExamples:\n") && help.contains(example), "{help}");

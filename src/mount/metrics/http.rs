@@ -14,8 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{sync::Semaphore, time::timeout};
 use tracing::{debug, warn};
 
-use super::{text, unhealthy};
-use crate::{mount::control::Mounts, transport::Listener};
+use crate::transport::Listener;
 
 /// Connections at one time; more wait.
 const CONNECTIONS: usize = 32;
@@ -38,9 +37,18 @@ const PAUSE: Duration = Duration::from_millis(200);
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
-/// Answers `GET /metrics`, and `GET /healthz` with 200 where I/O goes through every pool and 503 with the others' names
-/// where not. For ever; drop the future to stop listening.
-pub async fn serve(listener: Listener, mounts: impl Mounts) {
+/// What there is to answer, made when somebody asks. An error is a sentence why it cannot be known.
+pub(crate) trait Pages: Clone + Send + Sync + 'static {
+    /// In the text format of OpenMetrics.
+    fn metrics(&self) -> impl Future<Output = Result<String, String>> + Send;
+
+    /// What is wrong, a line each; empty where all is well.
+    fn unhealthy(&self) -> impl Future<Output = Result<Vec<String>, String>> + Send;
+}
+
+/// Answers `GET /metrics`, and `GET /healthz` with 200 where nothing is wrong and 503 with what is where not. For ever; drop
+/// the future to stop listening.
+pub(crate) async fn serve(listener: Listener, pages: impl Pages) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     while let Ok(place) = places.clone().acquire_owned().await {
         let (stream, peer) = match listener.accept().await {
@@ -51,9 +59,9 @@ pub async fn serve(listener: Listener, mounts: impl Mounts) {
                 continue;
             }
         };
-        let mounts = mounts.clone();
+        let pages = pages.clone();
         tokio::spawn(async move {
-            let answering = service_fn(async |request| Ok::<_, Infallible>(answer(&request, &mounts).await));
+            let answering = service_fn(async |request| Ok::<_, Infallible>(answer(&request, &pages).await));
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new())
                 .header_read_timeout(HEAD)
@@ -70,7 +78,7 @@ pub async fn serve(listener: Listener, mounts: impl Mounts) {
     }
 }
 
-async fn answer<B>(request: &Request<B>, mounts: &impl Mounts) -> Response<Full<Bytes>> {
+async fn answer<B>(request: &Request<B>, pages: &impl Pages) -> Response<Full<Bytes>> {
     let path = request.uri().path();
     if !["/metrics", "/healthz"].contains(&path) {
         return response(StatusCode::NOT_FOUND, PLAIN, "there are /metrics and /healthz\n".to_owned());
@@ -80,14 +88,14 @@ async fn answer<B>(request: &Request<B>, mounts: &impl Mounts) -> Response<Full<
         refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return refused;
     }
-    match (mounts.list().await, path) {
-        (Err(error), _) => response(StatusCode::SERVICE_UNAVAILABLE, PLAIN, format!("{error}\n")),
-        (Ok(list), "/metrics") => response(StatusCode::OK, OPEN_METRICS, text(list)),
-        (Ok(list), _) => match unhealthy(&list) {
-            lines if lines.is_empty() => response(StatusCode::OK, PLAIN, "ok\n".to_owned()),
-            lines => response(StatusCode::SERVICE_UNAVAILABLE, PLAIN, lines.join("\n") + "\n"),
-        },
-    }
+    let page = match path {
+        "/metrics" => pages.metrics().await.map(|text| response(StatusCode::OK, OPEN_METRICS, text)),
+        _ => pages.unhealthy().await.map(|lines| match lines.is_empty() {
+            true => response(StatusCode::OK, PLAIN, "ok\n".to_owned()),
+            false => response(StatusCode::SERVICE_UNAVAILABLE, PLAIN, lines.join("\n") + "\n"),
+        }),
+    };
+    page.unwrap_or_else(|error| response(StatusCode::SERVICE_UNAVAILABLE, PLAIN, format!("{error}\n")))
 }
 
 fn response(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
@@ -110,12 +118,13 @@ mod tests {
     use crate::mount::{
         fake::{Fake, example},
         generated::ListReply,
+        metrics::Hosted,
     };
 
     fn start(list: ListReply) -> SocketAddr {
         let listener = Listener::tcp(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(listener, Fake::new(list)));
+        tokio::spawn(serve(listener, Hosted(Fake::new(list))));
         address
     }
 

@@ -2,11 +2,10 @@
 //!
 //! Everything is made of a [`ListReply`] when somebody asks: there is nothing to keep up to date.
 
-mod http;
+pub(crate) mod http;
 
 use std::fmt;
 
-pub use http::serve;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric, text::encode},
@@ -14,7 +13,31 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::generated::{ListReply, Pool, Volume};
+use super::{
+    control::Mounts,
+    generated::{ListReply, Pool, Volume},
+};
+use crate::transport::Listener;
+
+/// Answers `GET /metrics`, and `GET /healthz` with 200 where I/O goes through every pool and 503 with the others' names
+/// where not. For ever; drop the future to stop listening.
+pub async fn serve(listener: Listener, mounts: impl Mounts) {
+    http::serve(listener, Hosted(mounts)).await;
+}
+
+/// What is answered of a mount host.
+#[derive(Clone)]
+struct Hosted<M>(M);
+
+impl<M: Mounts> http::Pages for Hosted<M> {
+    async fn metrics(&self) -> Result<String, String> {
+        self.0.list().await.map(text).map_err(|error| error.to_string())
+    }
+
+    async fn unhealthy(&self) -> Result<Vec<String>, String> {
+        self.0.list().await.map(|list| unhealthy(&list)).map_err(|error| error.to_string())
+    }
+}
 
 /// Whether I/O goes through a pool: its state is `healthy` or `degraded`.
 pub fn serves_io(pool: &Pool) -> bool {
@@ -43,7 +66,7 @@ pub fn unhealthy(list: &ListReply) -> Vec<String> {
 }
 
 /// A gauge: its name, what it says, and its value where there is one.
-type Gauge<T> = (&'static str, &'static str, fn(&T) -> Option<f64>);
+pub(crate) type Gauge<T> = (&'static str, &'static str, fn(&T) -> Option<f64>);
 
 /// A counter: its name without `_total`, what it counts, and by what.
 type Counts<T> = (&'static str, &'static str, fn(&T) -> Vec<(Option<(&'static str, String)>, u64)>);
@@ -120,16 +143,16 @@ const POOL_COUNTS: &[Counts<Pool>] = &[
     }),
 ];
 
-fn truth(whether: bool) -> Option<f64> {
+pub(crate) fn truth(whether: bool) -> Option<f64> {
     Some(f64::from(u8::from(whether)))
 }
 
-fn count(number: u64) -> Option<f64> {
+pub(crate) fn count(number: u64) -> Option<f64> {
     // Exact up to 9 petabytes.
     Some(number as f64)
 }
 
-fn size(number: usize) -> Option<f64> {
+pub(crate) fn size(number: usize) -> Option<f64> {
     Some(number as f64)
 }
 
@@ -138,7 +161,8 @@ fn seconds(seconds: f64) -> Option<f64> {
     (seconds > 0.0).then_some(seconds)
 }
 
-type Labels = Vec<(&'static str, String)>;
+/// The labels of a metric, and what they say.
+pub(crate) type Labels = Vec<(&'static str, String)>;
 
 /// What was listed, as it goes to Prometheus.
 #[derive(Debug)]
@@ -173,7 +197,12 @@ impl Collector for Listed {
     }
 }
 
-fn gauges<T>(encoder: &mut DescriptorEncoder<'_>, gauges: &[Gauge<T>], of: &[(Labels, &T)]) -> fmt::Result {
+/// Writes gauges of some subjects.
+pub(crate) fn gauges<T>(
+    encoder: &mut DescriptorEncoder<'_>,
+    gauges: &[Gauge<T>],
+    of: &[(Labels, &T)],
+) -> fmt::Result {
     for (name, help, value) in gauges {
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (labels, subject) in of {

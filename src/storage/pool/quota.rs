@@ -33,14 +33,13 @@ impl Pool {
 }
 
 /// The value of [`ASKED`].
-pub(super) fn attribute(asked: Option<&Asked>) -> Result<Option<Vec<u8>>, Error> {
-    let written = asked.map(quota::write).transpose();
-    written.map_err(|error| Error::other("cannot write the limit of a PV", error))
+pub(super) fn attribute(asked: Option<&Asked>) -> Result<Vec<u8>, Error> {
+    quota::write(&asked).map_err(|error| Error::other("cannot write the limit of a PV", error))
 }
 
 /// States the limit that a record asks for at the record, where it is not stated; with `anew`, in any case.
 pub(super) fn state(info: &Directory, record: &str, asked: Option<&Asked>, anew: bool) -> Result<(), Error> {
-    let Some(value) = attribute(asked)? else { return Ok(()) };
+    let value = attribute(asked)?;
     let new = |there: Option<Vec<u8>>| (anew || there.as_ref() != Some(&value)).then_some(value);
     info.change_attribute(record, ASKED, new)
 }

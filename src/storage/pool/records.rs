@@ -151,7 +151,7 @@ fn written<T>(
         let info = root.make(&place.info())?;
         sweep(&info, place)?;
         let temporary = format!(".{}.{:016x}", place.record(), fastrand::u64(..));
-        match info.write_new(&temporary, &bytes, attribute.as_deref()) {
+        match info.write_new(&temporary, &bytes, &attribute) {
             Ok(()) => {}
             Err(Errno::NOENT) => continue,
             Err(errno) => return Err(errno).doing(|| format!("cannot write {}", info.at(&temporary))),

@@ -151,19 +151,17 @@ impl Directory {
     }
 
     /// Makes a file with this content and this value of [`ASKED`], which are on the bricks' disks then.
-    pub(super) fn write_new(&self, name: &str, bytes: &[u8], asked: Option<&[u8]>) -> rustix::io::Result<()> {
+    pub(super) fn write_new(&self, name: &str, bytes: &[u8], asked: &[u8]) -> rustix::io::Result<()> {
         seam::step()?;
         let open = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(rustix::fs::openat2(&self.fd, name, open, Mode::from(FILE), BELOW)?);
         seam::step()?;
         file.write_all(bytes).map_err(errno)?;
-        if let Some(asked) = asked {
-            seam::step()?;
-            match rustix::fs::fsetxattr(&file, ASKED, asked, XattrFlags::empty()) {
-                // Then the record alone says it, where bricks can read it.
-                Ok(()) | Err(Errno::NOTSUP | Errno::PERM) => {}
-                Err(errno) => return Err(errno),
-            }
+        seam::step()?;
+        match rustix::fs::fsetxattr(&file, ASKED, asked, XattrFlags::empty()) {
+            // Then the record alone says it, where bricks can read it.
+            Ok(()) | Err(Errno::NOTSUP | Errno::PERM) => {}
+            Err(errno) => return Err(errno),
         }
         seam::step()?;
         file.sync_all().map_err(errno)
