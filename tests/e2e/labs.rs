@@ -14,6 +14,7 @@ pub(crate) struct Labs {
     signed_by_ca: OnceLock<Lab>,
     secure_ports: OnceLock<Lab>,
     versions: OnceLock<Lab>,
+    quota: OnceLock<Lab>,
     breakable: Mutex<Option<Lab>>,
 }
 
@@ -64,6 +65,18 @@ impl Labs {
                 clients,
                 ..LabOptions::default()
             })
+        })
+    }
+
+    /// Three servers in one cluster, each with an XFS file system `quota` of 1 GiB that enforces project quota. Tests use
+    /// volumes of their own, and file systems of their own where they remount or fill them.
+    pub(crate) fn quota(&self) -> &Lab {
+        self.quota.get_or_init(|| {
+            let lab = Lab::new(LabOptions::default());
+            for server in lab.servers() {
+                server.make_xfs("quota", 1 << 30, "prjquota");
+            }
+            lab
         })
     }
 

@@ -44,6 +44,7 @@ mod live_skew;
 mod live_survive;
 mod mounted;
 mod mounts;
+mod quota_guest;
 mod teardown;
 mod tls;
 mod tshark;
@@ -54,8 +55,12 @@ mod watcher;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use lab::guest::{self, Guest, Outcome};
 use labs::Labs;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+/// How the names of the stories begin that need XFS project quota: where this kernel has none, the guest runs them.
+const QUOTA: &str = "quota_";
 
 /// A test: it panics when it fails.
 type Test = fn(&Labs);
@@ -92,21 +97,25 @@ const STORIES: &[Story] = &[
     csi_quota::STORY,
     tshark::STORY,
     teardown::STORY,
+    quota_guest::STORY,
 ];
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let labs = Arc::new(Labs::default());
+    let guest = Arc::new(Guest::new(guest_arguments(&arguments)));
     let tests =
         STORIES.iter().flat_map(|story| story.tests.iter().map(|(path, test)| (story.need, path, test)));
-    let trials = tests.map(|(need, path, test)| {
-        let name = path.strip_prefix("e2e::").expect("the path of a module of this crate");
-        let labs = Arc::clone(&labs);
-        Trial::ignorable_test(name, move || match need() {
-            Ok(()) => {
-                test(&labs);
-                Ok(Completion::Completed)
-            }
+    let named = tests.map(|(need, path, test)| {
+        (need, path.strip_prefix("e2e::").expect("the path of a module of this crate"), test)
+    });
+    let here = named.filter(|(_, name, _)| !guest::inside() || name.starts_with(QUOTA));
+    let trials = here.map(|(need, name, test)| {
+        let (labs, guest) = (Arc::clone(&labs), Arc::clone(&guest));
+        Trial::ignorable_test(name, move || match need().and_then(|()| run(name, *test, &labs, &guest)) {
+            Ok(Outcome::Passed) => Ok(Completion::Completed),
+            Ok(Outcome::Failed(words)) => Err(Failed::from(words)),
+            Ok(Outcome::Skipped) => Ok(Completion::ignored_with("skipped in the guest")),
             Err(reason) if std::env::var_os("KADALU_LAB").is_some_and(|v| v == "required") => {
                 Err(Failed::from(reason))
             }
@@ -118,6 +127,23 @@ fn main() -> ExitCode {
     });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     // The labs end with their last owner, and no destructor runs once `main` has returned its exit code.
-    drop(labs);
+    drop((labs, guest));
     conclusion.exit_code()
+}
+
+/// Runs a test here, or where there is what it needs.
+fn run(name: &str, test: Test, labs: &Labs, guest: &Guest) -> Result<Outcome, String> {
+    if name.starts_with(QUOTA) && !guest::has_xfs_quota() {
+        return guest.outcome(name);
+    }
+    test(labs);
+    Ok(Outcome::Passed)
+}
+
+/// The arguments that select the same tests again.
+fn guest_arguments(arguments: &Arguments) -> Vec<String> {
+    let skip = arguments.skip.iter().flat_map(|name| ["--skip", name]);
+    let exact = arguments.exact.then_some("--exact");
+    let filter = arguments.filter.as_deref();
+    skip.chain(exact).chain(filter).map(str::to_owned).collect()
 }

@@ -18,6 +18,12 @@ mount --bind "$dir/ssl" "$root/usr/lib/ssl"
 mount --bind "$dir/hosts" "$root/etc/hosts"
 mount --bind "$dir/run" "$root/run"
 mount --bind "$dir/mnt" "$root/mnt"
+# glusterd starts this Python program a dozen times before it answers: seconds, and half a minute in the guest.
+printf '#!/bin/sh\necho gsyncd\n' >"$dir/gsyncd"
+chmod +x "$dir/gsyncd"
+for gsyncd in "$root"/usr/lib/*/glusterfs/gsyncd; do
+    [ ! -e "$gsyncd" ] || mount --bind "$dir/gsyncd" "$gsyncd"
+done
 mount --bind "$shared" "$root/mnt/shared"
 # Servers have their own /tmp, as glusterds write volfiles there under the same names; last, as the lab's files are in the
 # machine's. A client of the machine's root keeps that: what is to be tried may lie there.

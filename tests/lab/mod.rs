@@ -8,12 +8,14 @@
 //! See `facts/real-gluster-lab.md` for what was learned by hand before this was written.
 
 mod certificates;
+pub(crate) mod guest;
 mod host;
 mod kadalu;
 mod network;
 mod require;
 mod root;
 mod volume;
+mod xfs;
 
 use std::fs;
 use std::fs::File;
@@ -26,7 +28,7 @@ pub(crate) use certificates::{Certificates, Identity};
 pub(crate) use host::{Host, Signal};
 pub(crate) use kadalu::{Output, Running};
 use network::Network;
-pub(crate) use require::{require, require_fuse, require_roots};
+pub(crate) use require::{require, require_fuse, require_quota, require_roots};
 pub(crate) use root::Root;
 pub(crate) use volume::{ALL_KINDS, Kind};
 

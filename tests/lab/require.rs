@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use super::root::Root;
 
 /// A program that proves each Debian package is there.
-const PACKAGES: [(&str, &str); 8] = [
+const PACKAGES: [(&str, &str); 10] = [
     ("glusterfs-server", "/usr/sbin/glusterd"),
     ("glusterfs-client", "/usr/sbin/glusterfs"),
     ("iproute2", "/sbin/ip"),
@@ -16,6 +16,8 @@ const PACKAGES: [(&str, &str); 8] = [
     ("openssl", "/usr/bin/openssl"),
     ("patchelf", "/usr/bin/patchelf"),
     ("util-linux", "/usr/bin/nsenter"),
+    ("xfsprogs", "/usr/sbin/mkfs.xfs"),
+    ("qemu-system-x86", "/usr/bin/qemu-system-x86_64"),
 ];
 
 /// Whether a lab can be brought up here; installs what is missing.
@@ -59,6 +61,14 @@ fn install() -> Result<(), String> {
 pub(crate) fn require_fuse() -> Result<(), String> {
     require()?;
     if Path::new("/dev/fuse").exists() { Ok(()) } else { Err("there is no /dev/fuse".into()) }
+}
+
+/// Whether XFS project quota can be tried: by this kernel or by the guest's, which shows when it is started.
+///
+/// # Errors
+/// The reason why not.
+pub(crate) fn require_quota() -> Result<(), String> {
+    require_fuse()
 }
 
 /// Whether the root folders of other GlusterFS versions are there, or could be made.

@@ -1,6 +1,6 @@
 //! Root file systems: this machine's, or a Debian suite's with the GlusterFS of its day.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Where a host's programs come from.
@@ -46,18 +46,26 @@ impl Root {
             Self::Bookworm => "bookworm",
             Self::Trixie => "trixie",
         };
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/root.sh");
-        let output = Command::new("sh").args([script, suite]).arg(cache()).output().expect("sh runs");
-        if output.status.success() {
-            Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
-        } else {
-            Err(format!("root of {suite}: {}", String::from_utf8_lossy(&output.stderr)))
-        }
+        make("root.sh", &[suite])
     }
 
     /// The folder, without a slash at its end: empty for this machine's root.
     pub(super) fn folder(self) -> String {
         self.build().unwrap_or_else(|reason| panic!("{reason}"))
+    }
+}
+
+/// Runs a script of this folder that makes something in the cache at its first call, and returns its path.
+///
+/// # Errors
+/// What it complained about.
+pub(super) fn make(script: &str, args: &[&str]) -> Result<String, String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab").join(script);
+    let output = Command::new("sh").arg(path).args(args).arg(cache()).output().expect("sh runs");
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+    } else {
+        Err(format!("{script} {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr)))
     }
 }
 

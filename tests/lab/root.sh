@@ -8,14 +8,12 @@ mkdir -p "$cache"
 exec 9>"$cache/$suite.lock"
 flock 9
 if [ ! -d "$root" ]; then
-    mirror=$(apt-get indextargets --format '$(ORIGIN) $(RELEASE) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-        awk '$1 == "Debian" && $2 !~ /security/ { print $3; exit }')
     new=$(mktemp -d "$cache/$suite.XXXXXX")
     trap 'rm -rf "$new"' EXIT
     mmdebstrap --quiet --variant=minbase --include=glusterfs-server,glusterfs-client,iproute2 \
         --customize-hook='touch "$1/etc/hosts"' \
         --customize-hook='echo "hosts: files" >"$1/etc/nsswitch.conf"' \
-        "$suite" "$new/root" "${mirror:-http://deb.debian.org/debian}" >&2
+        "$suite" "$new/root" "$(sh "$(dirname "$0")/mirror.sh")" >&2
     mv "$new/root" "$root"
 fi
 echo "$root"

@@ -76,9 +76,32 @@ impl Lab {
         self.host(0).gluster(&["volume", "start", name]);
     }
 
+    /// The bricks of a volume that lies on the file system `disk` of each server, the servers in turn: host and path.
+    pub(crate) fn xfs_bricks(&self, disk: &str, volume: &str, kind: Kind) -> Vec<(&Host, String)> {
+        let servers = self.servers().iter().cycle().take(kind.layout().1).enumerate();
+        servers.map(|(n, server)| (server, format!("/mnt/xfs/{disk}/{volume}-{n}"))).collect()
+    }
+
+    /// Creates a volume with these bricks and starts it.
+    pub(crate) fn start_volume_at(&self, name: &str, kind: Kind, bricks: &[(&Host, String)]) {
+        create(self.host(0), name, kind, |n| format!("{}:{}", bricks[n].0.name(), bricks[n].1));
+        self.host(0).gluster(&["volume", "start", name]);
+    }
+
     /// `gluster volume set`, on the first server.
     pub(crate) fn set(&self, volume: &str, option: &str, value: &str) {
         self.host(0).gluster(&["volume", "set", volume, option, value]);
+    }
+}
+
+impl Host {
+    /// Mounts a volume with glusterfs itself, as an admin does, and returns where: `/mnt/volumes/NAME`.
+    pub(crate) fn mount_volume(&self, server: &Self, name: &str) -> String {
+        let at = format!("/mnt/volumes/{name}");
+        let (server, volume) =
+            (format!("--volfile-server={}", server.name()), format!("--volfile-id={name}"));
+        self.shell(&format!("mkdir -p {at}; glusterfs {server} {volume} {at}; stat {at} >/dev/null"));
+        at
     }
 }
 
