@@ -3,11 +3,28 @@
 //! On a brick it makes, renames and deletes nothing: it sets the project ids of what is there, limits of projects, and the
 //! attributes of [`crate::storage::quota`] that say so.
 
+mod brick;
+pub mod crawl;
+#[cfg(test)]
+pub(crate) mod fake;
+mod mark;
+mod projects;
+mod pv;
+mod records;
+mod waiting;
+mod watch;
+pub mod worker;
+pub mod xfs;
+
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
 use crate::storage::quota::{InForce, Problem, Share};
+
+pub use crawl::look;
+pub use worker::Worker;
+pub use xfs::{Kernel, Xfs};
 
 /// A brick of this host whose PVs are to be limited.
 #[derive(Debug, Clone, PartialEq, Eq)]

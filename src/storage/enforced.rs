@@ -105,7 +105,8 @@ impl Doubt {
             Self::NoQuotad | Self::Silent(_) | Self::Brick(_) => true,
             // What quotad is about to end by itself, or when the record is stated anew, is not.
             Self::Pv(problem) => {
-                !matches!(problem.code, Code::NoDirectory | Code::Unmarked) && !is_of_record(problem.code)
+                !matches!(problem.code, Code::NoDirectory | Code::Unmarked | Code::Pending)
+                    && !is_of_record(problem.code)
             }
             _ => false,
         }

@@ -105,7 +105,7 @@ impl Place {
     }
 
     /// A place as it was found; `hash` is the path of its directory, such as `d3/d3`.
-    pub(super) fn found(component: &str, hash: &str) -> Result<Self, Error> {
+    pub(crate) fn found(component: &str, hash: &str) -> Result<Self, Error> {
         check(component)?;
         Ok(Self { component: component.to_owned(), hash: hash.to_owned() })
     }
@@ -153,7 +153,7 @@ impl Place {
     /// The component of the PV that was archived here; none where this is no archived PV.
     ///
     /// A PV of kadalu may be called `archived-…` from its beginning: it lies below the hash of that name.
-    pub(super) fn first_component(&self) -> Option<&str> {
+    pub(crate) fn first_component(&self) -> Option<&str> {
         let first = self.component.strip_prefix(ARCHIVED)?;
         let numbered = first.rsplit_once('.').filter(|(_, number)| number.parse::<u32>().is_ok());
         [Some(first), numbered.map(|(name, _)| name)]
@@ -173,12 +173,12 @@ impl Place {
     }
 
     /// The path of its record's directory.
-    pub(super) fn info(&self) -> String {
+    pub(crate) fn info(&self) -> String {
         format!("{INFO}/{}", self.hash)
     }
 
     /// The name of its record.
-    pub(super) fn record(&self) -> String {
+    pub(crate) fn record(&self) -> String {
         format!("{}.json", self.component)
     }
 

@@ -194,6 +194,8 @@ pub enum Code {
     NoDirectory,
     /// Something stands where the PV's directory should.
     NotDirectory,
+    /// quotad has not come to it yet.
+    Pending,
     /// Any other failure of a system call.
     Failed,
     /// A later version of kadalu knows what.

@@ -127,35 +127,35 @@ pub fn asked(record: &[u8]) -> Result<Option<Asked>, String> {
 
 /// What a record says. The keys of kadalu come first; what somebody else has written stays.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Record {
+pub(crate) struct Record {
     #[serde(deserialize_with = "size")]
-    pub(super) size: u64,
+    pub(crate) size: u64,
     #[serde(default)]
-    pub(super) path_prefix: String,
+    pub(crate) path_prefix: String,
     /// None in a record of kadalu's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) reclaim: Option<Reclaim>,
+    pub(crate) reclaim: Option<Reclaim>,
     /// Where it is not the component.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) name: Option<String>,
+    pub(crate) name: Option<String>,
     #[serde(default, skip_serializing_if = "in_use")]
-    pub(super) state: State,
+    pub(crate) state: State,
     /// The component that it is being moved to, or has been.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) to: Option<String>,
+    pub(crate) to: Option<String>,
     /// RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) created: Option<String>,
+    pub(crate) created: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) quota: Option<QuotaPolicy>,
+    pub(crate) quota: Option<QuotaPolicy>,
     /// Percent of its size from which on a grace period is counted.
     #[serde(default, rename = "softPercent", skip_serializing_if = "Option::is_none")]
-    pub(super) soft_percent: Option<u8>,
+    pub(crate) soft_percent: Option<u8>,
     /// Files, directories and links that it may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) inodes: Option<u64>,
+    pub(crate) inodes: Option<u64>,
     #[serde(flatten)]
-    pub(super) others: Map<String, Value>,
+    pub(crate) others: Map<String, Value>,
 }
 
 fn in_use(state: &State) -> bool {
@@ -172,7 +172,7 @@ pub(super) fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D:
 
 impl Record {
     /// Reads a record; the error is a line that says where and why it is none.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
         // It repeats what it does not know, which can be anything.
         let words = |error: serde_json::Error| {
             error.to_string().chars().flat_map(|char| char.escape_debug()).take(MAX_WORDS).collect()
@@ -181,7 +181,7 @@ impl Record {
     }
 
     /// The limit that it asks for, as the record that has these bytes; none where no limit is to be set.
-    pub(super) fn asked(&self, bytes: &[u8]) -> Option<Asked> {
+    pub(crate) fn asked(&self, bytes: &[u8]) -> Option<Asked> {
         let Self { size, soft_percent, inodes, .. } = *self;
         let limited = self.quota != Some(QuotaPolicy::Off);
         limited.then(|| Asked { size, soft_percent, inodes, generation: generation(bytes) })
