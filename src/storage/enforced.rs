@@ -103,7 +103,11 @@ impl Doubt {
     pub fn is_settled(&self) -> bool {
         match self {
             Self::NoQuotad | Self::Silent(_) | Self::Brick(_) => true,
-            Self::Pv(problem) => !matches!(problem.code, Code::NoDirectory | Code::RecordUnreadable),
+            // What quotad is about to end by itself, or when the record is stated anew, is not.
+            Self::Pv(problem) => {
+                !matches!(problem.code, Code::NoDirectory | Code::Unmarked | Code::Pending)
+                    && !is_of_record(problem.code)
+            }
             _ => false,
         }
     }
@@ -194,12 +198,17 @@ pub fn judge(
     if pv.total <= shown.saturating_add(pv.block) { Ok(()) } else { Err(Doubt::Unseen(pv.total)) }
 }
 
+/// Whether it is about what the record says, or does not.
+fn is_of_record(code: Code) -> bool {
+    matches!(code, Code::RecordUnreadable | Code::RecordInvalid)
+}
+
 /// What is wrong with an acknowledgement of this brick; none for one that says that all is well.
 fn follows(brick: &DataBrick, asked: &Asked, said: &InForce) -> Option<Doubt> {
     if said.asked.as_ref().is_none_or(|followed| followed.generation != asked.generation) {
         return Some(match &said.problem {
-            // What keeps quotad from reading the record has no record.
-            Some(problem) if said.asked.is_none() => Doubt::Pv(problem.clone()),
+            // What keeps quotad from reading the record stands beside the one that it has followed before, or none.
+            Some(problem) if said.asked.is_none() || is_of_record(problem.code) => Doubt::Pv(problem.clone()),
             _ => Doubt::Outdated,
         });
     }
@@ -304,10 +313,15 @@ mod tests {
             "InUse"
         );
         let unreadable = |said: &mut InForce| {
-            said.asked = None;
+            said.asked = Some(Asked { generation: "0".into(), ..asked() });
             said.problem = Some(Problem::new(Code::RecordUnreadable, "nothing says what size it has"));
         };
         assert_eq!(with(unreadable), "RecordUnreadable");
+        let failed = |said: &mut InForce| {
+            said.asked = None;
+            said.problem = Some(Problem::new(Code::Failed, "the brick's disk fails"));
+        };
+        assert_eq!(with(failed), "Failed");
         let unlimited = SeenPv { total: 1 << 40, ..seen(in_force()) };
         assert_eq!(doubt(Some(&runs), Some(&unlimited)), "NotSeen");
         assert_eq!(doubt(Some(&runs), Some(&seen(None))), "Unacknowledged");

@@ -108,7 +108,7 @@ impl Report {
                 PvOnBrick::new(brick, asked.is_some(), pv, judged.err())
             };
             let bricks: Vec<_> = bricks.iter().zip(seen).map(|(brick, seen)| on(brick, seen)).collect();
-            let possible = problem.is_none();
+            let possible = problem.is_none() && !bricks.is_empty();
             let in_force = asked.as_ref().map(|_| possible && bricks.iter().all(|brick| brick.in_force));
             let Pv { component, path, size, quota, .. } = pv;
             OfPv { pv: component, path, size, quota, asked, in_force, bricks }

@@ -3,7 +3,7 @@
 use tonic::Status;
 use tracing::warn;
 
-use super::{Controller, bytes, find::for_each, quota::check_possible, range};
+use super::{Controller, bytes, quota::check_possible, range};
 use crate::{
     csi::{
         capability,
@@ -79,7 +79,7 @@ impl<M: Mounts> Controller<M> {
         };
         let pv = self.pools.run(&home.id, make).await?;
         if kind == PvKind::Subdirectory {
-            self.enforce(&home.id, &pv, quota, for_each(deadline)).await?;
+            self.enforce(&home.id, &pv, quota, deadline.left() * 3 / 4).await?;
         }
         let context = Context {
             pool: Some(home.id.clone()),

@@ -4,7 +4,7 @@ use tonic::{Code, Status};
 
 use super::{
     Controller, bytes,
-    find::{absent, for_each, is_in_use},
+    find::{absent, is_in_use},
     range,
 };
 use crate::{
@@ -96,7 +96,7 @@ impl<M: Mounts> Controller<M> {
             pool.expand(&component, &range, overcommit)
         };
         let pv = self.pools.run(pool, grow).await?;
-        self.enforce(pool, &pv, pv.quota.unwrap_or(self.quota), for_each(deadline)).await?;
+        self.enforce(pool, &pv, pv.quota.unwrap_or(self.quota), deadline.left() * 3 / 4).await?;
         Ok(pv.size)
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tonic::{Code, Status};
 use tracing::{debug, info, warn};
@@ -220,8 +220,9 @@ impl<M: Mounts> Controller<M> {
             if anew && begun.elapsed() >= ANEW {
                 anew = false;
                 let component = pv.component.clone();
-                // It is stated already, or it is seen on the bricks that it is not.
-                let _ = self.pools.run(pool, move |pool| pool.state_quota(&component)).await;
+                let state = self.pools.run(pool, move |pool| pool.state_quota(&component));
+                // Where it fails, that is seen on the bricks.
+                let _ = timeout(until.saturating_duration_since(Instant::now()), state).await;
             }
             bricks.retain(|brick| doubts.iter().any(|(doubted, _)| *doubted == brick.address));
             sleep(pause.min(until.saturating_duration_since(Instant::now()))).await;
@@ -280,6 +281,11 @@ impl<M: Mounts> Controller<M> {
     async fn kind(&self, pool: &PoolId, ago: Duration) -> Result<Kind, Status> {
         let of = self.limits.of(pool);
         match self.pools.volume(pool, ago).await {
+            // Of no bricks, all would enforce everything.
+            Ok(kind) if bricks(&kind).is_empty() => {
+                let sentence = format!("the volfile of {} names no bricks", kind.volume);
+                Err(failed(Code::FailedPrecondition, sentence))
+            }
             Ok(kind) => {
                 let there: Vec<_> = kind.bricks().map(|brick| brick.address.clone()).collect();
                 self.limits.bricks.keep(pool, &there);
@@ -301,7 +307,7 @@ impl<M: Mounts> Controller<M> {
     }
 
     /// Whether the quotads of all bricks set limits, as far as that is known: nobody waits for it.
-    fn is_alive(&self, pool: &PoolId) -> bool {
+    pub(super) fn is_alive(&self, pool: &PoolId) -> bool {
         let of = self.limits.of(pool);
         let mut alive = lock(&of.alive);
         let (at, was) = alive.map_or((None, false), |(at, was)| (Some(at), was));

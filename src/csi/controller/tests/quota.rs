@@ -195,6 +195,40 @@ async fn best_effort_gives_it_out_and_says_what_is_not_enforced() {
 }
 
 #[tokio::test]
+async fn best_effort_waits_where_every_quotad_sets_limits() {
+    let bed = Bed::start().await;
+    bed.create("pvc-0", 1).await;
+    let pool = id(1).parse().unwrap();
+    for n in 0..3 {
+        let (root, name) = bed.brick(n);
+        if !set(&root, QUOTAD, &daemon(&name, None)) || !set(&bed.root(1), QUOTAD, &daemon(&name, None)) {
+            return;
+        }
+    }
+    // What was seen before is believed for a while.
+    let bed = bed.restart().await;
+    while !bed.controller.is_alive(&pool) {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    // Nobody sets the limit: it is given out all the same.
+    let volume = bed.ask(request(&bed, "best-effort")).await.unwrap();
+    let sentence = health(&bed, &volume).await.unwrap();
+    assert!(sentence.contains("has no directory there"), "{sentence}");
+    // Somebody does so while it grows.
+    (0..3).for_each(|n| enforce(&bed, n));
+    let size = volume.capacity_bytes + MIB;
+    let quotad = async {
+        while pv(&bed).1.size as i64 != size {
+            tokio::task::yield_now().await;
+        }
+        (0..3).for_each(|n| enforce(&bed, n));
+    };
+    let (grown, ()) = tokio::join!(expand(&bed, &volume, size), quotad);
+    assert_eq!(grown.unwrap(), size);
+    assert_eq!(bed.controller.lack(&pool, &bed.pool(1).get("pvc-1").unwrap().unwrap()).await, None);
+}
+
+#[tokio::test]
 async fn policies_are_kept_in_the_record() {
     let bed = Bed::start().await;
     bed.ask(bed.request("pvc-1", 1, &[("quota", "best-effort"), ("soft_limit", "80"), ("inodes", "7")]))
