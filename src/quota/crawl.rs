@@ -95,6 +95,9 @@ impl Watching for NoWatch {
     fn enter(&mut self, _path: &str, _directory: BorrowedFd<'_>) {}
 }
 
+/// A PV: its record, and its directory.
+type Seen = (Place, Recorded, Result<Option<Found>, Problem>);
+
 /// What looks after one brick.
 #[derive(Debug)]
 pub(super) struct Keeper {
@@ -133,7 +136,7 @@ impl Keeper {
             let found = look.find(&place);
             (place, recorded, found)
         });
-        let found: Vec<_> = found.take_while(|_| !stopped.load(Ordering::Relaxed)).collect();
+        let found: Vec<Seen> = found.take_while(|_| !stopped.load(Ordering::Relaxed)).collect();
         self.learn(&found);
         {
             let mut telling = self.told.change();
@@ -209,7 +212,7 @@ impl Keeper {
         next
     }
 
-    fn learn(&mut self, found: &[(Place, Recorded, Result<Option<Found>, Problem>)]) {
+    fn learn(&mut self, found: &[Seen]) {
         let known = found.iter().filter_map(|(place, _, found)| match found {
             Ok(Some(found)) => Some((place.to_string(), found)),
             _ => None,
@@ -349,7 +352,7 @@ mod tests {
         assert!(lab.kernel.writes().is_empty());
         let generation = "0123456789abcdef".to_owned();
         let asked = Asked { size: 3 * GIB, soft_percent: Some(50), inodes: Some(100), generation };
-        lab.ask("pvc-1", &Asked { generation: "x".repeat(3000), ..asked.clone() });
+        lab.ask("pvc-1", &Asked { generation: "x".repeat(3000), ..asked });
         assert_eq!(code(&lab.only(Mode::Apply)), Some(Code::RecordUnreadable));
         lab.ask("pvc-1", &asked);
         let pv = lab.only(Mode::Apply);

@@ -195,7 +195,9 @@ pub(crate) struct Lab {
 impl Lab {
     /// An empty brick; none, loudly, where `trusted` attributes cannot be set.
     pub(crate) fn new() -> Option<Self> {
-        let root = TempDir::new().unwrap();
+        // In memory, where it can be: some tests make tens of thousands of files.
+        let parent = Some(PathBuf::from("/dev/shm")).filter(|memory| memory.is_dir());
+        let root = TempDir::new_in(parent.unwrap_or_else(std::env::temp_dir)).unwrap();
         let path = root.path().to_owned();
         let set = rustix::fs::setxattr(&path, "trusted.glusterfs.volume-id", &VOLUME_ID, XattrFlags::empty());
         if let Err(errno) = set {

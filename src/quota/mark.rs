@@ -1,9 +1,9 @@
 //! Puts all that is in a PV's directory into its project, while pods use it.
 //!
 //! XFS lets no file into a directory that hands its project down ([`Project::inherit`]) but those of the same project:
-//! a rename of an old file fails with `EXDEV` there until the file has been reached. So the files come first, as long as
-//! no directory hands anything down; then, from the top, each directory with the files in it; and that again until there
-//! is nothing to change. From then on nothing else can come in: new files inherit, and others are refused.
+//! a rename of an old file fails with `EXDEV` there until the file has been reached. So first all is put that is there,
+//! and no directory hands anything down; then they do, from the top, each with the files in it that are new; and that again
+//! until there is nothing to change. From then on nothing else can come in: new files inherit, and others are refused.
 //!
 //! The tree is walked by descriptors, of which few are open at once, and can be stopped and gone on with at any entry.
 
@@ -38,11 +38,11 @@ pub(super) struct Marker {
     project: u32,
     /// From the PV's directory down.
     levels: Vec<Level>,
-    /// 0 is that of the files.
+    /// In 0, no directory hands the project down yet.
     pass: u32,
     /// Whether another pass is needed.
     again: bool,
-    /// Entries that were not in the project.
+    /// Changes that were made.
     changed: u64,
     /// In this pass: how many could not be put, and what was the matter with the first.
     failures: u64,
@@ -73,7 +73,7 @@ pub(super) enum Progress {
 /// How a tree was left.
 #[derive(Debug)]
 pub(super) struct Marked {
-    /// How many entries were not in the project.
+    /// How many changes were made.
     pub(super) changed: u64,
     /// What is not in it still; none where all is.
     pub(super) problem: Option<Problem>,
@@ -155,8 +155,9 @@ impl Marker {
     }
 
     fn enter(&mut self, kernel: &dyn Kernel, opened: OwnedFd) -> rustix::io::Result<()> {
-        if self.pass > 0 {
-            let put = kernel.put(opened.as_fd(), Project { id: self.project, inherit: true })?;
+        let inherit = self.pass > 0;
+        if inherit || kernel.project(opened.as_fd())?.id != self.project {
+            let put = kernel.put(opened.as_fd(), Project { id: self.project, inherit })?;
             self.put(put);
         }
         if self.levels.len() >= DEPTH {
@@ -317,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_a_deep_tree_is_put_with_few_open_files_files_before_directories() {
+    fn all_of_a_deep_tree_is_put_with_few_open_files_before_any_hands_it_down() {
         let ((root, entries), kernel) = (tree(), Fake::default());
         let mut marker = marker(&root);
         let mut most = 0;
@@ -330,12 +331,12 @@ mod tests {
             }
             most = most.max(marker.levels.iter().filter(|level| level.entries.is_some()).count());
         };
-        assert_eq!((marked.changed, marked.special), (entries, 0));
+        assert_eq!((marked.changed, marked.special), (entries + 200, 0));
         assert!(marked.problem.is_none() && most == OPEN, "{marked:?} {most}");
         all_are_in(&kernel, root.path());
         let writes = kernel.writes();
         let first = writes.iter().position(|write| write == "put 7 inherit").unwrap();
-        assert!(writes[first..].iter().all(|write| write == "put 7 inherit") && first == 400, "{first}");
+        assert!(writes[first..].iter().all(|write| write == "put 7 inherit") && first == 600, "{first}");
         let again = done(tests::marker(&root).run(&kernel, &mut || true));
         assert!(again.changed == 0 && kernel.writes().is_empty());
     }
@@ -345,7 +346,7 @@ mod tests {
         let ((root, entries), kernel) = (tree(), Fake::default());
         kernel.without_special();
         let marked = done(marker(&root).run(&kernel, &mut || true));
-        assert_eq!((marked.changed, marked.special, marked.problem), (entries - 100, 100, None));
+        assert_eq!((marked.changed, marked.special, marked.problem), (entries + 100, 100, None));
         assert_eq!(kernel.of(std::path::Path::new("/etc")).id, 0);
     }
 
@@ -377,7 +378,7 @@ mod tests {
                 fs::rename(deep, root.path().join("moved")).unwrap();
             }
         };
-        assert!(moved && marked.changed == entries && marked.problem.is_none(), "{marked:?}");
+        assert!(moved && marked.changed == entries + 200 && marked.problem.is_none(), "{marked:?}");
         all_are_in(&kernel, root.path());
     }
 

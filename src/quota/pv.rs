@@ -389,8 +389,8 @@ impl Look<'_> {
             );
         }
         if marked.changed > 0 {
-            let (brick, entries) = (&self.brick.name, marked.changed);
-            tracing::info!(%brick, pv = %place, entries, "files were put into the PV's project");
+            let (brick, changes) = (&self.brick.name, marked.changed);
+            tracing::info!(%brick, pv = %place, changes, "files were put into the PV's project");
         }
         marked.problem.map_or(Tree::Marked, Tree::Unmarked)
     }
