@@ -30,16 +30,25 @@ pub(crate) struct Brick;
 
 impl Brick {
     pub(crate) fn mount() -> Self {
-        run("mount", &["-o", "loop", "/mnt/image", HOST]);
+        Self::mount_with("loop").unwrap()
+    }
+
+    /// With these options; none where this kernel has not all of them.
+    pub(crate) fn mount_with(options: &str) -> Option<Self> {
+        let mount = Command::new("mount").args(["-o", options, "/mnt/image", HOST]).output().unwrap();
+        if !mount.status.success() {
+            return None;
+        }
         let _ = fs::remove_dir_all(root());
         fs::create_dir(root()).unwrap();
         rustix::fs::setxattr(root(), "trusted.glusterfs.volume-id", &[7; 16], XattrFlags::empty()).unwrap();
-        Self
+        Some(Self)
     }
 
     /// Mounts again what [`Brick::unmount`] has.
     pub(crate) fn again(&self) {
-        run("mount", &["-o", "loop", "/mnt/image", HOST]);
+        let mount = Command::new("mount").args(["-o", "loop", "/mnt/image", HOST]).status();
+        assert!(mount.unwrap().success());
     }
 
     /// Unmounts it, as soon as nobody is looking; false where it stays busy.
@@ -67,10 +76,15 @@ impl Brick {
 
     /// Makes a PV of 1 GiB, and says where.
     pub(crate) fn create(&self, name: &str) -> PathBuf {
+        self.create_with(name, 1 << 30)
+    }
+
+    /// Makes or resizes a PV, and says where it is.
+    pub(crate) fn create_with(&self, name: &str, size: u64) -> PathBuf {
         let place = Place::of(name).unwrap().to_string();
         let record = root().join("info").join(format!("{place}.json"));
         fs::create_dir_all(record.parent().unwrap()).unwrap();
-        fs::write(record, r#"{"size":1073741824}"#).unwrap();
+        fs::write(record, format!("{{\"size\":{size}}}")).unwrap();
         let pv = root().join(place);
         fs::create_dir_all(&pv).unwrap();
         pv
@@ -85,10 +99,6 @@ impl Drop for Brick {
 
 pub(crate) fn root() -> PathBuf {
     Path::new(HOST).join("brick")
-}
-
-fn run(program: &str, arguments: &[&str]) {
-    assert!(Command::new(program).args(arguments).status().unwrap().success(), "{program} {arguments:?}");
 }
 
 /// The project of a file or directory.

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may")]
 
 mod brick;
+mod limits;
 mod marking;
 mod xfs;
 
@@ -25,8 +26,9 @@ fn main() -> ExitCode {
     if need.is_ok() && !arguments.list && env::var_os(INSIDE).is_none() {
         return enter();
     }
-    let trials = xfs::TESTS.iter().chain(marking::TESTS).map(|(name, test)| {
-        let need = need.clone();
+    let tests = xfs::TESTS.iter().chain(marking::TESTS).map(|test| (test, need.clone()));
+    let limits = limits::TESTS.iter().map(|test| (test, need.clone().and_then(|()| limits::need())));
+    let trials = tests.chain(limits).map(|((name, test), need)| {
         Trial::ignorable_test(*name, move || match need {
             Ok(()) => {
                 test();
