@@ -160,11 +160,7 @@ impl Projects {
                 }
             }
         }
-        let before =
-            found.said.as_ref().and_then(|said| said.project).filter(|before| *before != found.project.id);
-        if let Some(project) = before.filter(|before| self.other(*before, found.inode, &full).is_none()) {
-            return Ok(Choice::Gets(project));
-        }
+        // What an attribute says of a project that the directory is not in counts for nothing: clients can set it too.
         self.free(kernel, file_system).map(Choice::Gets)
     }
 

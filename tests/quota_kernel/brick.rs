@@ -107,11 +107,14 @@ pub(crate) fn project(path: &Path) -> Project {
     Xfs::default().project(std::os::fd::AsFd::as_fd(&file)).unwrap()
 }
 
-/// Whether a link or the like is in a project.
+/// Whether a link or the like is in a project; true where this kernel cannot tell.
 pub(crate) fn is_in(path: &Path, id: u32) -> bool {
     let directory = fs::File::open(path.parent().unwrap()).unwrap();
     let name = std::ffi::CString::new(path.file_name().unwrap().as_bytes()).unwrap();
-    !Xfs::default().put_entry(std::os::fd::AsFd::as_fd(&directory), &name, id).unwrap()
+    match Xfs::default().put_entry(std::os::fd::AsFd::as_fd(&directory), &name, id) {
+        Ok(changed) => !changed,
+        Err(errno) => errno == rustix::io::Errno::NOSYS,
+    }
 }
 
 /// This kernel, with limits that are only written down.

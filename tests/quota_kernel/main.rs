@@ -34,7 +34,10 @@ fn main() -> ExitCode {
                 test();
                 Ok(Completion::Completed)
             }
-            Err(reason) if env::var_os("KADALU_LAB").is_some_and(|v| v == "required") => {
+            // A kernel without quota is none that this could ask for: the guest has one.
+            Err(reason)
+                if crate::need().is_err() && env::var_os("KADALU_LAB").is_some_and(|v| v == "required") =>
+            {
                 Err(Failed::from(reason))
             }
             Err(reason) => {
