@@ -66,6 +66,10 @@ pub(super) fn log(before: Option<&BrickStatus>, now: &BrickStatus) {
             }
             News::Well => info!(target: "kadalu", brick, volume, "limits are set on the brick again"),
             News::Limited(pv) => log_limit(brick, pv, "the limit is in force"),
+            // Each PV begins so: its record is made first.
+            News::PvIll(pv, problem) if problem.code == Code::NoDirectory => {
+                info!(target: "kadalu", brick, pv = pv.path, code = %problem.code, "{problem}");
+            }
             News::PvIll(pv, problem) => {
                 warn!(target: "kadalu", brick, pv = pv.path, code = %problem.code, "{problem}");
             }

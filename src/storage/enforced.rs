@@ -214,7 +214,11 @@ fn follows(brick: &DataBrick, asked: &Asked, said: &InForce) -> Option<Doubt> {
     }
     match &said.problem {
         Some(problem) => Some(Doubt::Pv(problem.clone())),
-        None => (said.limits != Some(brick.share.limits(asked))).then_some(Doubt::Otherwise),
+        None => {
+            let wanted = brick.share.limits(asked);
+            let met = said.limits.is_some_and(|limits| limits.meet(&wanted));
+            (!met).then_some(Doubt::Otherwise)
+        }
     }
 }
 

@@ -34,6 +34,9 @@ const MAX_SENTENCE: usize = 1024;
 /// Bytes of a file that a disperse volume cuts into `data` fragments of 512 bytes each (ec's `EC_METHOD_CHUNK_SIZE`).
 const FRAGMENT: u64 = 512;
 
+/// The largest block of an XFS file system.
+const MAX_BLOCK: u64 = 64 << 10;
+
 /// Where an arbiter counts files: one for as many bytes of a PV, the block of an XFS file system.
 const BYTES_PER_INODE: u64 = 4096;
 
@@ -103,6 +106,17 @@ pub struct Limits {
     /// Above which nothing can be made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inodes: Option<u64>,
+}
+
+impl Limits {
+    /// Whether these, as they are on a file system, are those that were wanted: XFS rounds up to its blocks, and what was not
+    /// asked for may be there by somebody else's doing.
+    pub fn meet(&self, wanted: &Self) -> bool {
+        let rounded = |is: u64, wanted: u64| is >= wanted && is - wanted < MAX_BLOCK;
+        rounded(self.bytes, wanted.bytes)
+            && wanted.soft.is_none_or(|wanted| self.soft.is_some_and(|is| rounded(is, wanted)))
+            && wanted.inodes.is_none_or(|wanted| self.inodes == Some(wanted))
+    }
 }
 
 /// What quotad says of a PV on one brick.
@@ -252,6 +266,17 @@ mod tests {
         assert_eq!(limits, Limits { bytes: 1_000_448, soft: Some(800_256), inodes: Some(7) });
         let small = Asked { inodes: None, ..asked };
         assert_eq!(Share { data: 1, arbiter: true }.limits(&small).inodes, Some(MIN_INODES));
+    }
+
+    #[test]
+    fn limits_are_met_as_a_file_system_rounds_them() {
+        let wanted = Limits { bytes: 357_914_112, soft: Some(4096), inodes: None };
+        let met = |bytes, soft, inodes| Limits { bytes, soft, inodes }.meet(&wanted);
+        assert!(met(357_914_112, Some(4096), None) && met(357_916_672, Some(8192), Some(9)));
+        assert!(!met(357_914_111, Some(4096), None) && !met(357_914_112 + MAX_BLOCK, Some(4096), None));
+        assert!(!met(357_914_112, None, None));
+        let counted = Limits { inodes: Some(7), ..wanted };
+        assert!(!wanted.meet(&counted) && counted.meet(&counted));
     }
 
     #[test]
