@@ -26,7 +26,12 @@ fn stops_a_writer(labs: &Labs) {
     assert!(["No space left on device", "Disk quota exceeded"].iter().any(|s| said.contains(s)), "{said}");
     let size = client.shell(&format!("stat --format %s {mount}/pv/data"));
     let size: u64 = size.trim().parse().expect("a number");
-    assert!((19 * MIB..=20 * MIB).contains(&size), "{size}");
+    assert!((19 * MIB..=21 * MIB).contains(&size), "{size}");
+    for (host, brick) in &bricks {
+        let used = host.shell(&format!("du --block-size 1 --summarize {brick}/pv | cut --fields 1"));
+        let used: u64 = used.trim().parse().expect("a number");
+        assert!((19 * MIB..=20 * MIB).contains(&used), "{brick}: {used}");
+    }
     write("neighbour/data").expect(0);
     client.shell(&format!("umount {mount}"));
 }

@@ -32,8 +32,8 @@ pub(crate) use require::{require, require_fuse, require_quota, require_roots};
 pub(crate) use root::Root;
 pub(crate) use volume::{ALL_KINDS, Kind};
 
-/// How long anything in the lab may take before the test is given up: far longer than it ever needs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+/// How long anything in the lab may take before the test is given up: far longer than it ever needs, also in the guest.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What a lab is made of.
 #[derive(Clone)]
