@@ -5,9 +5,45 @@ use std::{
     path::Path,
 };
 
+use clap::ValueEnum;
 use glusterd_client::mount::file;
+use serde::Serialize;
 
 use super::Failure;
+
+/// What a subcommand that shows a list prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// For a script
+    Json,
+}
+
+impl Format {
+    /// Prints an object as JSON, or the text that says the same.
+    pub(crate) fn print(self, object: &impl Serialize, text: &str) -> Result<(), Failure> {
+        match self {
+            Self::Table => print(text.as_bytes()),
+            Self::Json => {
+                let json = serde_json::to_string_pretty(object)
+                    .map_err(|error| Failure::other("cannot write JSON", error))?;
+                print(format!("{json}\n").as_bytes())
+            }
+        }
+    }
+}
+
+/// A line for each row, in columns that are as wide as they must be.
+pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) -> impl Iterator<Item = String> {
+    let widths: [usize; N] = std::array::from_fn(|column| {
+        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
+    });
+    rows.iter().map(move |row| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    })
+}
 
 /// Writes to standard output and flushes it. Nobody reading any more is the end, and no error.
 pub(crate) fn print(bytes: &[u8]) -> Result<(), Failure> {

@@ -6,12 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Args, ValueEnum, builder::FalseyValueParser};
+use clap::{Args, builder::FalseyValueParser};
 use glusterd_client::{
     mount::{control::Mounts, generated::MountRequest, source::Source},
     storage::pool::{Capacity, Gib, Pool, Pv},
 };
-use serde::Serialize;
 use serde_json::json;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -22,7 +21,7 @@ use tokio::{
 use super::{
     Exit, Failure,
     mount_host::{MountHost, absolute},
-    output::{print, shown},
+    output::{Format, columns, shown},
 };
 
 /// Show the PVs of a pool, and bring back or purge those that were put aside
@@ -62,14 +61,6 @@ const EXAMPLES: &str = "Examples:\n  \
     kadalu pvs g1:/vol --restore archived-pvc-1 --as pvc-1     then make a PersistentVolume of it\n  \
     kadalu pvs g1:/vol --purge archived-pvc-1 --empty-trash    it is gone\n\n\
     Two archived PVs of one name are told apart by their paths. Exit codes: see kadalu --help.";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people
-    Table,
-    /// An object
-    Json,
-}
 
 impl Pvs {
     pub(crate) async fn run(self) -> Result<(), Failure> {
@@ -120,14 +111,14 @@ impl Pvs {
         let pool = Pool::open(root)?;
         if let Some(archived) = &self.restore {
             let pv = pool.restore(archived, &self.name_of(&pool, archived)?)?;
-            return self.print(&pv, &format!("{}\n", path(&pv)));
+            return self.format.print(&pv, &format!("{}\n", path(&pv)));
         }
         if let Some(name) = &self.purge {
             pool.purge(name)?;
         }
         if self.empty_trash {
             let removed = pool.empty_trash(&mut || true)?;
-            return self.print(&json!({ "removed": removed }), &format!("{removed}\n"));
+            return self.format.print(&json!({ "removed": removed }), &format!("{removed}\n"));
         }
         if self.purge.is_some() {
             return Ok(());
@@ -138,7 +129,7 @@ impl Pvs {
             let _ = writeln!(io::stderr(), "kadalu: {} holds no PVs", self.pool);
             return Ok(());
         }
-        self.print(&json!({ "pvs": pvs, "capacity": capacity }), &table(&pvs, capacity))
+        self.format.print(&json!({ "pvs": pvs, "capacity": capacity }), &table(&pvs, capacity))
     }
 
     /// The name that a PV gets when it is restored.
@@ -151,17 +142,6 @@ impl Pvs {
             Failure::new(Exit::Target, format_args!("{archived:?} is no PV of {}; see kadalu pvs", self.pool))
         };
         Ok(named.next().ok_or_else(missing)?.name)
-    }
-
-    fn print(&self, object: &impl Serialize, text: &str) -> Result<(), Failure> {
-        match self.format {
-            Format::Table => print(text.as_bytes()),
-            Format::Json => {
-                let json = serde_json::to_string_pretty(object)
-                    .map_err(|error| Failure::other("cannot write JSON", error))?;
-                print(format!("{json}\n").as_bytes())
-            }
-        }
     }
 }
 
@@ -210,16 +190,9 @@ fn table(pvs: &[Pv], capacity: Capacity) -> String {
         ]
     };
     let rows = [HEAD.map(str::to_owned)].into_iter().chain(pvs.iter().map(row)).collect::<Vec<_>>();
-    let widths = std::array::from_fn::<_, 6, _>(|column| {
-        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
-    });
-    let line = |row: &[String; 6]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
-    };
     let Capacity { total, free, promised } = capacity;
     let all = format!("  {} promised of {}, {} free\n", Gib(promised), Gib(total), Gib(free));
-    rows.iter().map(line).collect::<String>() + &all
+    columns(&rows).collect::<String>() + &all
 }
 
 /// What a PV is called here: its name on disk, which a whole volume has not.

@@ -3,13 +3,14 @@
 use std::{
     collections::BTreeSet,
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use tonic::{Code, Status};
 use tracing::Instrument;
 
 use super::{server, status::failed};
+use crate::mount::lock::lock;
 
 /// The volumes that something is being done to, by their ids, or by their names where they have no id yet. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -47,9 +48,9 @@ impl Operations {
         Ok(Guard { _held: Arc::new(Held { operations: self.clone(), id: id.to_owned() }) })
     }
 
-    fn volumes(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+    fn volumes(&self) -> MutexGuard<'_, BTreeSet<String>> {
         // An insert or a remove is whole or has not happened.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

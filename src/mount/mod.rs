@@ -29,7 +29,7 @@ pub mod helper;
 pub mod host;
 pub mod installed;
 mod list;
-mod lock;
+pub(crate) mod lock;
 pub mod metrics;
 pub mod mountinfo;
 pub mod options;

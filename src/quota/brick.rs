@@ -7,7 +7,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{FileType, Mode, OFlags, ResolveFlags, XattrFlags},
+    fs::{FileType, Mode, OFlags, XattrFlags},
     io::Errno,
     path::Arg,
 };
@@ -16,13 +16,8 @@ use super::{
     LocalBrick,
     xfs::{Kernel, Support},
 };
+use crate::mount::helper::BELOW;
 use crate::storage::quota::{self, Code, MAX_VALUE, Problem};
-
-/// What holds for every path on a brick: pods and whoever mounts the volume write there.
-const BELOW: ResolveFlags = ResolveFlags::BENEATH
-    .union(ResolveFlags::NO_SYMLINKS)
-    .union(ResolveFlags::NO_MAGICLINKS)
-    .union(ResolveFlags::NO_XDEV);
 
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);

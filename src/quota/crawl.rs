@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     os::fd::{AsFd, BorrowedFd},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -17,6 +17,7 @@ use super::{
     records::{self, Recorded, Skipped, Visitor},
     xfs::Kernel,
 };
+use crate::mount::lock::lock;
 use crate::storage::{
     layout::Place,
     quota::{Code, Problem},
@@ -70,7 +71,7 @@ impl Told {
     }
 
     fn lock(&self) -> MutexGuard<'_, Telling> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// To change it.

@@ -6,7 +6,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
     thread::{self, JoinHandle},
@@ -23,6 +23,7 @@ use super::{
     report::{self, faults},
     worker::Figures,
 };
+use crate::mount::lock;
 
 /// Between looks whether glusterd's files have changed, which is a `stat` of three for each volume, and what workers did.
 const POLL: Duration = Duration::from_secs(2);
@@ -115,7 +116,7 @@ impl Watched {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock::lock(&self.0)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     os::fd::{AsFd, OwnedFd},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -16,6 +16,7 @@ use super::{
     records::Recorded,
     xfs::{Kernel, Project, Usage},
 };
+use crate::mount::lock::lock;
 use crate::storage::{
     layout::Place,
     quota::{self, Asked, Code, IN_FORCE, InForce, Limits, Problem},
@@ -217,7 +218,7 @@ impl Pv<'_> {
     /// The PV's project; the PV's directory is in it then, and open where it was not before.
     fn project(&mut self, found: &Found, projects: &mut Projects) -> Result<(u32, Option<OwnedFd>), Problem> {
         let look = self.look;
-        let _choosing = CHOOSING.lock().unwrap_or_else(PoisonError::into_inner);
+        let _choosing = lock(&CHOOSING);
         let path = self.place.to_string();
         let project = match projects.choose(&look.brick.path, &path, found, look.kernel, look.root.as_fd())? {
             Choice::Has(project) => return Ok((project, None)),

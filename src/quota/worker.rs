@@ -5,7 +5,7 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
@@ -28,6 +28,7 @@ use super::{
     watch::Watch,
     xfs::Kernel,
 };
+use crate::mount::lock::lock;
 use crate::storage::{
     layout::Place,
     quota::{self, Daemon, Problem, QUOTAD},
@@ -421,11 +422,6 @@ fn unwatched(errno: Errno) -> String {
         _ => "see whether the brick's file system is well",
     };
     format!("changes are noticed only when everything is looked at: inotify says {errno}; {advice}")
-}
-
-/// Locks; a panic elsewhere has left nothing half-done behind the mutexes of this module.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

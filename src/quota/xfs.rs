@@ -19,7 +19,7 @@ use std::{
     },
     path::Path,
     sync::{
-        Mutex, PoisonError,
+        Mutex,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -29,6 +29,7 @@ use rustix::{
     ioctl::{Getter, Opcode, Setter, ioctl, opcode},
 };
 
+use crate::mount::lock::lock;
 use crate::{mount::mountinfo::MountTable, storage::quota::Limits};
 
 /// The unit of XFS quota, in bytes (`BBSIZE`).
@@ -238,7 +239,7 @@ impl Kernel for Xfs {
             return Ok(Support::NotXfs);
         }
         // Another may be mounted by now that has its number.
-        self.devices.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        lock(&self.devices).clear();
         let mut state = QuotaStat { version: VERSION, ..QuotaStat::default() };
         match self.quotactl(file_system, GET_STATE, 0, &mut state) {
             Ok(()) if state.flags & ENFORCED != 0 => Ok(Support::Enforced),
@@ -360,7 +361,7 @@ impl Xfs {
     /// The device file of a file system, as it was mounted.
     fn device(&self, file_system: BorrowedFd<'_>) -> Result<CString> {
         let device = rustix::fs::fstat(file_system)?.st_dev;
-        let mut devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut devices = lock(&self.devices);
         if let Some(known) = devices.get(&device) {
             return Ok(known.clone());
         }

@@ -7,17 +7,16 @@ use std::{
     path::PathBuf,
 };
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use glusterd_client::mount::{
     control::{Client, Mounts as _},
     generated::{AcceptReplacedReply, ReplaceReply},
 };
-use serde::Serialize;
 
 use super::{
     Failure,
     mount_host::{MountHost, absolute},
-    output,
+    output::Format,
 };
 
 /// Show what kadalu mountd has mounted and how it is
@@ -44,14 +43,6 @@ const EXAMPLES: &str = "Examples:\n  \
     kadalu mounts --accept-replaced vol  vol was deleted and made anew: use the new one\n\n\
     Exit codes: see kadalu --help.";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people
-    Table,
-    /// An object
-    Json,
-}
-
 impl Mounts {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         // What is wrong with the command line is so without a host, too.
@@ -60,12 +51,12 @@ impl Mounts {
         match (replace, self.accept_replaced) {
             (Some(target), _) => {
                 let pid = host.replace(&target).await?;
-                print(self.format, &ReplaceReply { pid }, &format!("{pid}\n"))
+                self.format.print(&ReplaceReply { pid }, &format!("{pid}\n"))
             }
             (_, Some(volume)) => {
                 let id = host.accept_replaced(&volume).await?;
                 let text = format!("{id}\n");
-                print(self.format, &AcceptReplacedReply { id }, &text)
+                self.format.print(&AcceptReplacedReply { id }, &text)
             }
             _ => list(&host, self.format).await,
         }
@@ -79,16 +70,5 @@ async fn list(host: &Client, format: Format) -> Result<(), Failure> {
         let _ = writeln!(io::stderr(), "kadalu: nothing is mounted");
         return Ok(());
     }
-    print(format, &list, &table::table(&list))
-}
-
-fn print(format: Format, object: &impl Serialize, text: &str) -> Result<(), Failure> {
-    match format {
-        Format::Table => output::print(text.as_bytes()),
-        Format::Json => {
-            let json = serde_json::to_string_pretty(object)
-                .map_err(|error| Failure::other("cannot write JSON", error))?;
-            output::print(format!("{json}\n").as_bytes())
-        }
-    }
+    format.print(&list, &table::table(&list))
 }

@@ -2,7 +2,7 @@
 
 use glusterd_client::mount::generated::{ListReply, Pool, Process, Target, Volume};
 
-use super::output::shown;
+use crate::cli::output::{columns, shown};
 
 const HEAD: [&str; 8] = ["TARGET", "VOLUME", "STATE", "PID", "MEMORY", "GENERATION", "GRAPHS", "SERVER"];
 
@@ -28,21 +28,15 @@ pub(super) fn table(list: &ListReply) -> String {
         }
         lines.extend(of_volume(volume).into_iter().map(Line::Remark));
     }
-    let rows = || lines.iter().filter_map(|line| if let Line::Row(row) = line { Some(row) } else { None });
-    let widths = std::array::from_fn::<_, 8, _>(|column| {
-        rows().map(|row| row[column].chars().count()).max().unwrap_or_default()
-    });
-    lines.iter().map(|line| aligned(line, &widths)).collect()
-}
-
-fn aligned(line: &Line, widths: &[usize; 8]) -> String {
-    match line {
+    let rows =
+        lines.iter().filter_map(|line| if let Line::Row(row) = line { Some(row.clone()) } else { None });
+    let rows = rows.collect::<Vec<_>>();
+    let mut rows = columns(&rows);
+    let line = |line: &Line| match line {
         Line::Remark(remark) => format!("  {remark}\n"),
-        Line::Row(row) => {
-            let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-            format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
-        }
-    }
+        Line::Row(_) => rows.next().unwrap_or_default(),
+    };
+    lines.iter().map(line).collect()
 }
 
 fn row(volume: &Volume, pool: Option<&Pool>, target: Option<&Target>) -> [String; 8] {

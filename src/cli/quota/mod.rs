@@ -5,7 +5,7 @@ mod report;
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use glusterd_client::{
     client::Cluster,
     mount::source::Source,
@@ -19,7 +19,7 @@ use glusterd_client::{
 use tokio::task::spawn_blocking;
 
 use self::{bricks::Mounted, report::Report};
-use super::{Exit, Failure, mount_host::MountHost, output::print, pvs::interrupted, servers::Reaching};
+use super::{Exit, Failure, mount_host::MountHost, output::Format, pvs::interrupted, servers::Reaching};
 
 /// Show whether the sizes of PVs are enforced, by what each brick says
 ///
@@ -51,14 +51,6 @@ const EXAMPLES: &str = "Examples:\n  \
     kadalu quota g1:/vol --format json            for a script; exit code 7 where a limit is not in force\n\n\
     Exit codes: see kadalu --help.";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people
-    Table,
-    /// An object
-    Json,
-}
-
 impl Quota {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let source = Source::parse(&self.volume)?;
@@ -75,10 +67,7 @@ impl Quota {
         };
         mounted.end().await;
         let report = report?;
-        print(&match self.format {
-            Format::Table => report.table().into_bytes(),
-            Format::Json => report.json()?,
-        })?;
+        self.format.print(&report, &report.table())?;
         match report.lacking() {
             0 => Ok(()),
             lacking => {

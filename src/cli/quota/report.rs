@@ -10,7 +10,7 @@ use glusterd_client::storage::{
 };
 use serde::Serialize;
 
-use super::{super::output::shown, Failure};
+use crate::cli::output::{columns, shown};
 
 /// A volume and its PVs.
 #[derive(Debug, Serialize)]
@@ -123,13 +123,6 @@ impl Report {
         self.pvs.iter().filter(|pv| pv.in_force == Some(false)).count()
     }
 
-    pub(super) fn json(&self) -> Result<Vec<u8>, Failure> {
-        let mut json =
-            serde_json::to_vec_pretty(self).map_err(|error| Failure::other("cannot write JSON", error))?;
-        json.push(b'\n');
-        Ok(json)
-    }
-
     /// A line a PV and brick, and one a brick, or the volume, that has a problem.
     pub(super) fn table(&self) -> String {
         let mut rows = vec![HEAD.map(str::to_owned)];
@@ -149,14 +142,7 @@ impl Report {
                 ]);
             }
         }
-        let widths = std::array::from_fn::<_, 6, _>(|column| {
-            rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
-        });
-        let line = |row: &[String; 6]| {
-            let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-            format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
-        };
-        rows.iter().map(line).collect::<String>() + &self.sentences()
+        columns(&rows).collect::<String>() + &self.sentences()
     }
 
     /// What is wrong, each thing once.
@@ -265,7 +251,7 @@ pvc-2  1.00 GiB  g3:/b  off       -
   pvc-1 on g2:/b: what stands there was copied from \"g1:/b\": its kadalu quotad has not set the limit yet
 ";
         assert_eq!(report.table(), expected);
-        let json: serde_json::Value = serde_json::from_slice(&report.json().unwrap()).unwrap();
+        let json: serde_json::Value = serde_json::to_value(&report).unwrap();
         assert_eq!(json["pvs"][0]["bricks"][1]["problem"]["code"], "Copied");
         assert_eq!((&json["pvs"][0]["in_force"], &json["pvs"][1]["in_force"]), (&false.into(), &().into()));
         assert_eq!(json["bricks"][2]["problem"]["code"], "Unreachable");

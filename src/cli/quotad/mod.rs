@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, ValueEnum, builder::FalseyValueParser};
+use clap::{Args, builder::FalseyValueParser};
 use glusterd_client::{
     quota::{
         BrickStatus, LocalBrick, Mode, Options, Xfs,
@@ -28,7 +28,7 @@ use tracing::{info, warn};
 use super::{
     Exit, Failure,
     mountd::{Signals, notify, private_directory},
-    output::print,
+    output::Format,
     servers::seconds,
     volfile_server::listen_address,
 };
@@ -89,14 +89,6 @@ const EXAMPLES: &str = "Examples:\n  \
 /// Between looks at what to tell systemd.
 const STATUS: Duration = Duration::from_secs(15);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people
-    Table,
-    /// An array, an object a brick
-    Json,
-}
-
 impl Quotad {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let mode = match (self.once, self.check, self.dry_run) {
@@ -155,20 +147,14 @@ impl Quotad {
             warn!(target: "kadalu", "only root is shown the attributes of bricks: run this as root");
         }
         let bricks = looks(&exports.bricks, &self.options(), mode);
-        match self.format {
-            Format::Json => {
-                let json = serde_json::to_string_pretty(&bricks)
-                    .map_err(|error| Failure::other("cannot write JSON", error))?;
-                print(format!("{json}\n").as_bytes())?;
-            }
-            Format::Table if bricks.is_empty() => {
-                // Words; a script that counts lines counts none.
-                let _ = writeln!(
-                    io::stderr(),
-                    "kadalu: no brick of this host is exported: gluster volume set VOLUME {EXPORT} on"
-                );
-            }
-            Format::Table => print(table::table(&bricks).as_bytes())?,
+        if self.format == Format::Table && bricks.is_empty() {
+            // Words; a script that counts lines counts none.
+            let _ = writeln!(
+                io::stderr(),
+                "kadalu: no brick of this host is exported: gluster volume set VOLUME {EXPORT} on"
+            );
+        } else {
+            self.format.print(&bricks, &table::table(&bricks))?;
         }
         let ill = bricks.iter().map(|brick| report::faults(brick).len()).sum::<usize>();
         match ill + exports.faults.len() {

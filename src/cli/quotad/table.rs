@@ -7,7 +7,7 @@ use glusterd_client::{
     storage::quota::{Code, Limits, Problem},
 };
 
-use crate::cli::output::shown;
+use crate::cli::output::{columns, shown};
 
 const HEAD: [&str; 7] = ["PV", "BRICK", "ASKED", "IN FORCE", "USED", "PROJECT", "PROBLEM"];
 
@@ -18,15 +18,8 @@ pub(super) fn table(bricks: &[BrickStatus]) -> String {
     pvs.sort_by_key(|(brick, pv)| (&brick.volume, &pv.path, &brick.brick));
     let rows = pvs.iter().map(|(brick, pv)| row(brick, pv));
     let rows = [HEAD.map(str::to_owned)].into_iter().chain(rows).collect::<Vec<_>>();
-    let widths = std::array::from_fn::<_, 7, _>(|column| {
-        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
-    });
-    let line = |row: &[String; 7]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
-    };
     let remarks = remarks(bricks).into_iter().map(|remark| format!("  {remark}\n"));
-    rows.iter().map(line).chain(remarks).collect()
+    columns(&rows).chain(remarks).collect()
 }
 
 fn row(brick: &BrickStatus, pv: &PvStatus) -> [String; 7] {

@@ -16,7 +16,7 @@ mod validate;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -39,6 +39,7 @@ use super::{
     server::{Deadline, about},
     status::invalid,
 };
+use crate::mount::lock::lock;
 use crate::{
     client,
     mount::control::Mounts,
@@ -223,9 +224,4 @@ fn range(asked: Option<CapacityRange>) -> Result<Range, Status> {
 /// A size as CSI writes it.
 fn bytes(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
-}
-
-/// Locks; what is behind the mutexes of this service is whole between any two statements.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

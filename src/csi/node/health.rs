@@ -3,12 +3,13 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 
 use tonic::{Code, Status};
 
 use super::{Node, directory};
+use crate::mount::lock::lock;
 use crate::{
     csi::{
         generated::{
@@ -107,7 +108,7 @@ impl Failures {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Trouble>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use super::request::Capability;
+use crate::mount::lock::lock;
 use crate::{
     mount::file::read_bounded,
     storage::{Error, known::Location},
@@ -183,7 +184,7 @@ impl State {
 
     fn volumes(&self) -> MutexGuard<'_, BTreeMap<String, Volume>> {
         // Each change is one insert, remove or retain.
-        self.volumes.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.volumes)
     }
 }
 

@@ -5,12 +5,13 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
 };
 
 use tracing::warn;
 
 use crate::mount::file::read_bounded;
+use crate::mount::lock::lock;
 
 /// Files of a directory that are read.
 const MAX_FILES: usize = 1000;
@@ -65,7 +66,7 @@ impl<T: Clone> Folder<T> {
 
     /// What the files say; one that has become bad, what it said before, which is better than nothing.
     pub(super) fn files(&self) -> Contents<T> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = lock(&self.seen);
         let trouble = self.look(&mut seen).err();
         if let Some(trouble) = trouble.as_ref().filter(|trouble| seen.trouble.as_ref() != Some(trouble)) {
             warn!(target: "kadalu", path = %self.dir.display(), trouble, "cannot read the directory of pools");

@@ -5,7 +5,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::{index::lock, tree::Directory};
+use super::tree::Directory;
+use crate::mount::lock::lock;
 use crate::storage::{
     Error, Reason,
     quota::{self, Daemon, IN_FORCE, InForce, QUOTAD},

@@ -12,11 +12,11 @@ use rustix::{
 use super::{
     NewPv, Pool, Pv, Range,
     create::MODE,
-    index::lock,
     records,
     remove::{PRIVATE, now},
     tree::Directory,
 };
+use crate::mount::lock::lock;
 use crate::storage::{
     Error, Reason,
     error::Doing,

@@ -2,9 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 
+use crate::mount::lock::lock;
 use crate::storage::Error;
 
 /// The size of each PV, by its path, and their sum.
@@ -112,11 +113,6 @@ impl Index {
         books.set(path, Some(size));
         Ok(before)
     }
-}
-
-/// Locks; a panic elsewhere has left nothing half-done behind the mutexes of this module.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -9,11 +9,10 @@ use std::{
 use rustix::{fs::Stat, io::Errno};
 
 use super::{
-    Pv,
-    index::lock,
-    quota,
+    Pv, quota,
     tree::{Directory, TRIES, vanishing},
 };
+use crate::mount::lock::lock;
 use crate::storage::{
     Error, Reason,
     error::Doing,

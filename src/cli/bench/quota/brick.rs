@@ -1,6 +1,7 @@
 //! A brick as glusterd and its clients would make it, with PVs of the bench's.
 
 use std::{
+    ffi::{OsStr, OsString},
     fs,
     io::Write,
     path::{Path, PathBuf},
@@ -144,13 +145,21 @@ impl Brick {
         made().map_err(|error| Failure::other("cannot make a PV", error))
     }
 
-    fn arguments(&self) -> Vec<String> {
-        ["quotad".to_owned(), "--glusterd-dir".to_owned(), self.glusterd().display().to_string()].into()
+    fn arguments(&self) -> Vec<OsString> {
+        let (glusterd, run) = (self.glusterd(), self.dir.join("run"));
+        let arguments = [
+            "quotad".as_ref(),
+            "--glusterd-dir".as_ref(),
+            glusterd.as_os_str(),
+            "--runtime-dir".as_ref(),
+            run.as_os_str(),
+        ];
+        arguments.map(OsStr::to_owned).into()
     }
 
     /// One look at the brick.
     pub(super) fn look(&self) -> Result<(), Failure> {
-        let arguments: Vec<String> = [self.arguments(), vec!["--once".to_owned()]].concat();
+        let arguments = [self.arguments(), vec!["--once".into()]].concat();
         run(&this_program()?, &arguments).map(drop)
     }
 
