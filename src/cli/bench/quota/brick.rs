@@ -26,6 +26,9 @@ use crate::cli::{
 
 const VOLUME: &str = "bench";
 
+/// Out of the way of a quotad that looks after other bricks of the file system.
+const PROJECTS: &str = "1000100000-1000999999";
+
 /// The size of each PV, in bytes.
 pub(super) const SIZE: u64 = 16 << 20;
 
@@ -98,22 +101,19 @@ impl Brick {
     /// Makes a PV, and says how long its limit took from its record on.
     pub(super) fn one(&mut self) -> Result<Duration, Failure> {
         let (directory, asked, written) = self.pv()?;
-        let in_force = loop {
-            if let Some(said) = in_force(&directory).filter(|said| said.asked.as_ref() == Some(&asked)) {
-                break Some(said);
+        loop {
+            let said = in_force(&directory).filter(|said| said.asked.as_ref() == Some(&asked));
+            if said.as_ref().is_some_and(|said| said.problem.is_none()) {
+                return Ok(written.elapsed());
             }
             if written.elapsed() > PATIENCE {
-                break None;
+                let problem = said.and_then(|said| Some(said.problem?.sentence));
+                let problem = problem.unwrap_or_else(|| "kadalu quotad says nothing of it".to_owned());
+                return Err(Failure::other(format_args!("no limit on {}", directory.display()), problem));
             }
             // Long enough to leave the core to the daemon.
             sleep(Duration::from_micros(100));
-        };
-        let problem = match in_force {
-            Some(InForce { problem: None, .. }) => return Ok(written.elapsed()),
-            Some(InForce { problem: Some(problem), .. }) => problem.sentence,
-            None => "kadalu quotad says nothing of it".to_owned(),
-        };
-        Err(Failure::other(format_args!("no limit on {}", directory.display()), problem))
+        }
     }
 
     /// A PV as the bricks of a volume get it: the record under another name first, then its directory.
@@ -153,6 +153,8 @@ impl Brick {
             glusterd.as_os_str(),
             "--runtime-dir".as_ref(),
             run.as_os_str(),
+            "--project-ids".as_ref(),
+            PROJECTS.as_ref(),
         ];
         arguments.map(OsStr::to_owned).into()
     }
