@@ -3,6 +3,8 @@
 //! One binary, so that stories share labs and one line sums all up. A test that cannot run here is *skipped*: said
 //! loudly, with the reason, and never counted as passed. `KADALU_LAB=required` makes that a failure.
 //!
+//! Stories named `quota_…` need a kernel with XFS quota: on others a guest that has one runs them, with this very binary.
+//!
 //! `cargo test --test e2e -- watch` runs one story; `KADALU_LAB_KEEP=1` keeps the labs' files.
 
 #[path = "../lab/mod.rs"]
