@@ -45,6 +45,8 @@ mod live_survive;
 mod mounted;
 mod mounts;
 mod quota_guest;
+mod quota_kinds;
+mod quotad;
 mod teardown;
 mod tls;
 mod tshark;
@@ -98,6 +100,7 @@ const STORIES: &[Story] = &[
     tshark::STORY,
     teardown::STORY,
     quota_guest::STORY,
+    quota_kinds::STORY,
 ];
 
 fn main() -> ExitCode {
