@@ -46,6 +46,8 @@ mod mounted;
 mod mounts;
 mod quota_guest;
 mod quota_kinds;
+mod quota_life;
+mod quota_thousand;
 mod quotad;
 mod teardown;
 mod tls;
@@ -101,6 +103,8 @@ const STORIES: &[Story] = &[
     teardown::STORY,
     quota_guest::STORY,
     quota_kinds::STORY,
+    quota_life::STORY,
+    quota_thousand::STORY,
 ];
 
 fn main() -> ExitCode {
