@@ -36,7 +36,12 @@ fn a_writer_stops(bed: &Bed<'_>) {
     stopped(&bed.write(&format!("{beside}/more"), 1024).expect(1).stderr);
 
     // What was freed can be written again.
-    client.shell(&format!("rm -f {at}/data {at}/more"));
+    client.shell(&format!("rm {at}/data"));
+    // Where XFS has not kept the blocks that a new file may need, an arbiter has, and its name is there alone: until it is healed.
+    eventually("what could not be made is gone", || {
+        let _ = bed.lab.host(0).try_gluster(&["volume", "heal", bed.volume]);
+        (client.exec("rm", &["-f", &format!("{at}/more")]).status == Some(0)).then_some(())
+    });
     eventually("what was removed is free", || {
         let said = bed.check_pv("pvc-full");
         said.iter().all(|said| said["used"].as_u64() < Some(MIB)).then_some(())
@@ -46,12 +51,13 @@ fn a_writer_stops(bed: &Bed<'_>) {
     bed.driver.end_of(&neighbour, &beside);
 }
 
-/// No file waits for self-heal.
+/// Soon no file waits for self-heal.
 fn nothing_to_heal(bed: &Bed<'_>) {
-    let said = bed.lab.host(0).gluster(&["volume", "heal", bed.volume, "info"]);
-    let entries = said.lines().filter(|line| line.starts_with("Number of entries:"));
-    let entries = entries.collect::<Vec<_>>();
-    assert!(entries.len() == bed.bricks.len() && entries.iter().all(|line| line.ends_with(" 0")), "{said}");
+    eventually("nothing is left to heal", || {
+        let said = bed.lab.host(0).gluster(&["volume", "heal", bed.volume, "info"]);
+        let entries = said.lines().filter(|line| line.starts_with("Number of entries:"));
+        (entries.filter(|line| line.ends_with(" 0")).count() == bed.bricks.len()).then_some(())
+    });
 }
 
 fn single_brick(labs: &Labs) {
