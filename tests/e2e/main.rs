@@ -47,6 +47,10 @@ mod live_survive;
 mod mounted;
 mod mounts;
 mod quota_guest;
+mod quota_kinds;
+mod quota_life;
+mod quota_thousand;
+mod quotad;
 mod teardown;
 mod tls;
 mod tshark;
@@ -100,6 +104,9 @@ const STORIES: &[Story] = &[
     tshark::STORY,
     teardown::STORY,
     quota_guest::STORY,
+    quota_kinds::STORY,
+    quota_life::STORY,
+    quota_thousand::STORY,
 ];
 
 fn main() -> ExitCode {
