@@ -18,6 +18,7 @@ macro_rules! story {
     };
 }
 
+mod brick_side;
 mod changes;
 mod csi_killed;
 mod csi_life;
@@ -45,7 +46,11 @@ mod live_survive;
 mod mounted;
 mod mounts;
 mod quota_guest;
+mod quota_killed;
 mod quota_kinds;
+mod quota_late;
+mod quota_refused;
+mod quota_returns;
 mod quotad;
 mod teardown;
 mod tls;
@@ -101,6 +106,10 @@ const STORIES: &[Story] = &[
     teardown::STORY,
     quota_guest::STORY,
     quota_kinds::STORY,
+    quota_late::STORY,
+    quota_killed::STORY,
+    quota_returns::STORY,
+    quota_refused::STORY,
 ];
 
 fn main() -> ExitCode {
