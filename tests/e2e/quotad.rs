@@ -189,6 +189,6 @@ impl Drop for Bed<'_> {
         }
         // Else the quotads of the next story would look after it too.
         let admin = self.lab.host(0);
-        admin.exec("gluster", &["--mode=script", "volume", "reset", self.volume, "user.kadalu.export"]);
+        admin.exec("gluster", &["--mode=script", "volume", "set", self.volume, "user.kadalu.export", "off"]);
     }
 }
