@@ -73,9 +73,10 @@ impl Bed<'_> {
     pub(crate) fn wait_unhealthy(&self, volume: &Volume, n: usize, words: &[&str]) {
         eventually(&format!("the controller names {} with {words:?}", self.brick(n)), || {
             let said = self.health(volume)?;
-            let names = |n: &usize| said.contains(&self.brick(*n));
+            // Its words may name others.
+            let names = |n: &usize| said.contains(&format!("brick {}: ", self.brick(*n)));
             let named: Vec<_> = (0..self.bricks.len()).filter(names).collect();
-            (named == [n] && words.iter().any(|word| said.contains(word))).then_some(())
+            (named == [n] && !said.contains("bricks ") && words.iter().any(|word| said.contains(word))).then_some(())
         });
     }
 
