@@ -49,8 +49,10 @@ mod quota_guest;
 mod quota_killed;
 mod quota_kinds;
 mod quota_late;
+mod quota_life;
 mod quota_refused;
 mod quota_returns;
+mod quota_thousand;
 mod quotad;
 mod teardown;
 mod tls;
@@ -110,6 +112,8 @@ const STORIES: &[Story] = &[
     quota_killed::STORY,
     quota_returns::STORY,
     quota_refused::STORY,
+    quota_life::STORY,
+    quota_thousand::STORY,
 ];
 
 fn main() -> ExitCode {
