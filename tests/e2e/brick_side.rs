@@ -76,7 +76,8 @@ impl Bed<'_> {
             // Its words may name others.
             let names = |n: &usize| said.contains(&format!("brick {}: ", self.brick(*n)));
             let named: Vec<_> = (0..self.bricks.len()).filter(names).collect();
-            (named == [n] && !said.contains("bricks ") && words.iter().any(|word| said.contains(word))).then_some(())
+            (named == [n] && !said.contains("bricks ") && words.iter().any(|word| said.contains(word)))
+                .then_some(())
         });
     }
 
