@@ -11,7 +11,7 @@ use crate::mounted::MountHost;
 story! { needs require_fuse; all_in_one, driver_or_mount_host, whole_volume }
 
 /// As a sidecar does: until the call has an answer that is one.
-async fn insist<T>(what: &str, mut call: impl AsyncFnMut() -> Called<T>) -> T {
+pub(crate) async fn insist<T>(what: &str, mut call: impl AsyncFnMut() -> Called<T>) -> T {
     let begin = Instant::now();
     loop {
         match call().await {

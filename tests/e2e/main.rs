@@ -20,6 +20,7 @@ macro_rules! story {
     };
 }
 
+mod brick_side;
 mod changes;
 mod csi_killed;
 mod csi_life;
@@ -47,8 +48,12 @@ mod live_survive;
 mod mounted;
 mod mounts;
 mod quota_guest;
+mod quota_killed;
 mod quota_kinds;
+mod quota_late;
 mod quota_life;
+mod quota_refused;
+mod quota_returns;
 mod quota_thousand;
 mod quotad;
 mod teardown;
@@ -105,6 +110,10 @@ const STORIES: &[Story] = &[
     teardown::STORY,
     quota_guest::STORY,
     quota_kinds::STORY,
+    quota_late::STORY,
+    quota_killed::STORY,
+    quota_returns::STORY,
+    quota_refused::STORY,
     quota_life::STORY,
     quota_thousand::STORY,
 ];

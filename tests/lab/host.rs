@@ -228,6 +228,11 @@ impl Host {
         self.dir.join("mnt")
     }
 
+    /// A path of the host as this process reaches it: also on what only the host has mounted.
+    pub(crate) fn seen(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.pid))
+    }
+
     /// Where its programs come from.
     pub(super) fn root(&self) -> Root {
         self.root
