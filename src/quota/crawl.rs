@@ -545,6 +545,25 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_put_where_modes_would_not_be_kept() {
+        let Some(lab) = Lab::new() else { return };
+        lab.create("pvc-1", GIB);
+        let look = |mode| {
+            // Of this thread alone.
+            let mut sets = rustix::thread::capabilities(None).unwrap();
+            sets.effective.remove(rustix::thread::CapabilitySet::FSETID);
+            rustix::thread::set_capabilities(None, sets).unwrap();
+            lab.look(mode)
+        };
+        std::thread::scope(|scope| {
+            let problem = scope.spawn(|| look(Mode::Apply)).join().unwrap().problem.unwrap();
+            assert!(problem.code == Code::Denied && problem.sentence.contains("CAP_FSETID"), "{problem}");
+            assert!(lab.kernel.writes().is_empty());
+            assert_eq!(scope.spawn(|| look(Mode::DryRun)).join().unwrap().problem, None);
+        });
+    }
+
+    #[test]
     fn no_project_is_left() {
         let Some(mut lab) = Lab::new() else { return };
         lab.options.project_ids = 0..=2;

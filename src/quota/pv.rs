@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::{
     LocalBrick, Mode, PvStatus,
-    brick::{Root, attribute, directory, failed, state},
+    brick::{Root, attribute, directory, failed, keeps_modes, state},
     mark::{Marked, Marker, Progress},
     projects::{Choice, Found, Projects, Tree},
     records::Recorded,
@@ -58,7 +58,8 @@ impl<'a> Look<'a> {
     /// As [`Root::open`].
     pub(super) fn begin(brick: &'a LocalBrick, mode: Mode, kernel: &'a dyn Kernel) -> Result<Self, Problem> {
         let root = Root::open(brick)?;
-        let unlimited = root.limits_projects(brick, kernel).err();
+        let applies = || if mode == Mode::Apply { keeps_modes(brick) } else { Ok(()) };
+        let unlimited = root.limits_projects(brick, kernel).and_then(|()| applies()).err();
         let size = rustix::fs::fstatvfs(&root)
             .map_err(|errno| failed(format_args!("cannot ask for the blocks of {}", brick.name), errno))?;
         Ok(Self { brick, mode, kernel, root, unlimited, block: size.f_bsize.max(512), slice: None })
