@@ -380,6 +380,21 @@ mod tests {
     }
 
     #[test]
+    fn a_soft_limit_of_somebody_else_shrinks_with_the_pv() {
+        let Some(lab) = Lab::new() else { return };
+        lab.create("pvc-1", GIB);
+        lab.look(Mode::Apply);
+        let root = fs::File::open(lab.path("")).unwrap();
+        let limits = crate::storage::quota::Limits { bytes: GIB, soft: Some(GIB / 2), inodes: None };
+        lab.kernel.limit(root.as_fd(), 1000, limits).unwrap();
+        for (size, soft) in [(GIB, GIB / 2), (GIB / 4, GIB / 4), (GIB, GIB / 4)] {
+            lab.create("pvc-1", size);
+            let pv = lab.only(Mode::Apply);
+            assert_eq!((code(&pv), lab.kernel.limits(1000).bytes, lab.kernel.limits(1000).soft), (None, size, soft));
+        }
+    }
+
+    #[test]
     fn a_project_has_one_owner() {
         let Some(lab) = Lab::new() else { return };
         for name in ["pvc-1", "pvc-2", "pvc-3"] {

@@ -425,7 +425,10 @@ fn target(wanted: Limits, said: Option<Limits>, now: &Usage, block: u64) -> (Lim
     // What is not asked for is taken away where quotad has set it, and stays where somebody else has.
     let kept = |ours: bool, now: u64| (now > 0 && !ours).then_some(now);
     let soft = wanted.soft.map(|soft| round(soft.max(1)).min(bytes));
-    let soft = soft.or_else(|| kept(said.is_some_and(|said| said.soft.is_some()), now.soft));
+    // XFS leaves out, without a word, a soft limit above the hard one.
+    let soft = soft.or_else(|| {
+        kept(said.is_some_and(|said| said.soft.is_some()), now.soft).map(|soft| soft.min(bytes))
+    });
     let (inodes, crowded) = match wanted.inodes {
         Some(inodes) => {
             let (inodes, crowded) = above_use(inodes.max(1), now.inodes, now.used_inodes);
