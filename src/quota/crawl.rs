@@ -366,6 +366,25 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_was_rewritten_in_place_is_followed_and_not_its_old_attribute() {
+        let Some(mut lab) = Lab::new() else { return };
+        lab.create("pvc-1", GIB);
+        let generation = crate::storage::quota::generation(br#"{"size":1073741824}"#);
+        let asked = Asked { size: GIB, soft_percent: None, inodes: Some(100), generation };
+        lab.ask("pvc-1", &asked);
+        assert_eq!(lab.only(Mode::Apply).in_force.asked.unwrap(), asked);
+        for (record, size) in [(&br#"{"size":2147483648}"#[..], 2 * GIB), (b"", GIB), (b"\x93fragments", GIB)] {
+            fs::write(lab.record("pvc-1"), record).unwrap();
+            let pv = lab.only(Mode::Apply);
+            assert_eq!((code(&pv), pv.in_force.asked.unwrap().size), (None, size));
+        }
+        // What reads as a record may be a fragment of one.
+        lab.brick.share = Share { data: 2, arbiter: false };
+        fs::write(lab.record("pvc-1"), br#"{"size":2147483648}"#).unwrap();
+        assert_eq!(lab.only(Mode::Apply).in_force.asked.unwrap(), asked);
+    }
+
+    #[test]
     fn ids_and_limits_of_kadalu_quotad_are_kept() {
         let Some(lab) = Lab::new() else { return };
         lab.create("pvc-1", GIB);

@@ -474,7 +474,7 @@ mod tests {
         // In place, as kadalu writes.
         fs::write(lab.record("pvc-1"), br#"{"size":4096}"#).unwrap();
         until(&worker, "what was written in place", |status| limit(status, "pvc-1") == Some(4096));
-        let generation = "0123456789abcdef".to_owned();
+        let generation = quota::generation(br#"{"size":4096}"#);
         lab.ask("pvc-1", &Asked { size: GIB, soft_percent: None, inodes: None, generation });
         until(&worker, "what the attribute asks", |status| limit(status, "pvc-1") == Some(GIB));
         assert_eq!(worker.take_lags().len(), 4);
