@@ -254,7 +254,10 @@ impl Work {
         self.look(kernel, |work, look| {
             let mut watch = work.watch.take().map_or_else(|| Watch::start(look.root.as_fd()), Ok);
             let watching: &mut dyn Watching = match &mut watch {
-                Ok(watch) => watch,
+                Ok(watch) => {
+                    watch.renew();
+                    watch
+                }
                 Err(_) => &mut NoWatch,
             };
             let next = work.keeper.crawl(look, watching, &work.shared.stopped);
