@@ -373,7 +373,8 @@ mod tests {
         let asked = Asked { size: GIB, soft_percent: None, inodes: Some(100), generation };
         lab.ask("pvc-1", &asked);
         assert_eq!(lab.only(Mode::Apply).in_force.asked.unwrap(), asked);
-        for (record, size) in [(&br#"{"size":2147483648}"#[..], 2 * GIB), (b"", GIB), (b"\x93fragments", GIB)] {
+        for (record, size) in [(&br#"{"size":2147483648}"#[..], 2 * GIB), (b"", GIB), (b"\x93fragments", GIB)]
+        {
             fs::write(lab.record("pvc-1"), record).unwrap();
             let pv = lab.only(Mode::Apply);
             assert_eq!((code(&pv), pv.in_force.asked.unwrap().size), (None, size));
@@ -409,7 +410,10 @@ mod tests {
         for (size, soft) in [(GIB, GIB / 2), (GIB / 4, GIB / 4), (GIB, GIB / 4)] {
             lab.create("pvc-1", size);
             let pv = lab.only(Mode::Apply);
-            assert_eq!((code(&pv), lab.kernel.limits(1000).bytes, lab.kernel.limits(1000).soft), (None, size, soft));
+            assert_eq!(
+                (code(&pv), lab.kernel.limits(1000).bytes, lab.kernel.limits(1000).soft),
+                (None, size, soft)
+            );
         }
     }
 

@@ -283,7 +283,9 @@ impl Pv<'_> {
         let look = self.look;
         let before = self.usage(project)?;
         let wanted = look.brick.share.limits(asked);
-        let said = found.said.as_ref().and_then(|said| said.limits);
+        // What was asked for then, and not what there was: with that somebody else's would count as quotad's.
+        let said = found.said.as_ref().filter(|said| said.limits.is_some());
+        let said = said.and_then(|said| said.asked.as_ref()).map(|asked| look.brick.share.limits(asked));
         let (target, in_use) = target(wanted, said, &before, look.block);
         let mut after = before;
         if limits(&before) != target {
@@ -426,9 +428,8 @@ fn target(wanted: Limits, said: Option<Limits>, now: &Usage, block: u64) -> (Lim
     let kept = |ours: bool, now: u64| (now > 0 && !ours).then_some(now);
     let soft = wanted.soft.map(|soft| round(soft.max(1)).min(bytes));
     // XFS leaves out, without a word, a soft limit above the hard one.
-    let soft = soft.or_else(|| {
-        kept(said.is_some_and(|said| said.soft.is_some()), now.soft).map(|soft| soft.min(bytes))
-    });
+    let soft = soft
+        .or_else(|| kept(said.is_some_and(|said| said.soft.is_some()), now.soft).map(|soft| soft.min(bytes)));
     let (inodes, crowded) = match wanted.inodes {
         Some(inodes) => {
             let (inodes, crowded) = above_use(inodes.max(1), now.inodes, now.used_inodes);

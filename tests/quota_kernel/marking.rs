@@ -131,14 +131,14 @@ fn modes_are_kept_with_what_the_unit_leaves() {
     }
     let unit = include_str!("../../deploy/systemd/kadalu-quotad.service");
     let names = unit.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet=")).unwrap();
-    let left = names.split(' ').map(|name| {
-        CapabilitySet::from_name(name.strip_prefix("CAP_").unwrap()).unwrap()
-    });
+    let left =
+        names.split(' ').map(|name| CapabilitySet::from_name(name.strip_prefix("CAP_").unwrap()).unwrap());
     let left = left.collect::<CapabilitySet>();
     let status = std::thread::scope(|scope| {
         let look = scope.spawn(|| {
             // Of this thread alone.
-            let sets = CapabilitySets { effective: left, permitted: left, inheritable: CapabilitySet::empty() };
+            let sets =
+                CapabilitySets { effective: left, permitted: left, inheritable: CapabilitySet::empty() };
             set_capabilities(None, sets).unwrap();
             look(&brick.local(), &brick.options(), Mode::Apply, &kernel)
         });
