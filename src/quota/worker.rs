@@ -37,14 +37,14 @@ use crate::storage::{
 /// How long putting files into a project keeps others waiting.
 const SLICE: Duration = Duration::from_millis(10);
 
+/// The same for each PV while all are looked at: enough for a few files.
+const CRAWL_SLICE: Duration = Duration::from_millis(1);
+
 /// How often the brick says that it is looked after.
 const STATE: Duration = Duration::from_secs(60);
 
 /// How soon a brick that is not there is looked for again.
 const ABSENT: Duration = Duration::from_secs(5);
-
-/// A crawl takes at most one part in so many of the time.
-const SHARE: u32 = 2000;
 
 /// How many lags are kept until somebody asks for them.
 const MAX_LAGS: usize = 16_384;
@@ -210,7 +210,7 @@ impl Work {
     }
 
     /// Opens the brick, does something there, and says that it is looked after.
-    fn look(&mut self, kernel: &dyn Kernel, work: impl FnOnce(&mut Self, &Look<'_>)) {
+    fn look(&mut self, kernel: &dyn Kernel, work: impl FnOnce(&mut Self, &mut Look<'_>)) {
         let brick = self.keeper.brick.clone();
         let mut look = match Look::begin(&brick, Mode::Apply, kernel) {
             Ok(look) => look,
@@ -221,7 +221,7 @@ impl Work {
             // Another file system is mounted there by now.
             self.forget();
         }
-        work(self, &look);
+        work(self, &mut look);
         let is_due = Instant::now() >= self.state;
         if is_due {
             self.state = Instant::now() + STATE;
@@ -260,12 +260,13 @@ impl Work {
                 }
                 Err(_) => &mut NoWatch,
             };
+            look.slice = Some(CRAWL_SLICE);
             let next = work.keeper.crawl(look, watching, &work.shared.stopped);
             next.into_iter().for_each(|(place, next)| work.then(place, next, began, None));
             let failed = watch.as_ref().map_or_else(|errno| Some(*errno), Watch::failed);
             work.watch = watch.ok();
             let took = began.elapsed();
-            work.crawl = Instant::now() + work.options.crawl_interval.max(took * SHARE);
+            work.crawl = Instant::now() + work.options.interval(took);
             let mut figures = lock(&work.shared.figures);
             (figures.crawled, figures.took) = (Some(SystemTime::now()), took);
             figures.unwatched = failed.map(unwatched);
