@@ -24,7 +24,7 @@ use super::{
 use crate::storage::quota::{Code, Problem};
 
 /// How many directories are open at once.
-const OPEN: usize = 32;
+const OPEN: usize = 16;
 
 /// How deep a tree may be.
 const DEPTH: usize = 4096;
