@@ -20,7 +20,7 @@ use super::{
 use crate::mount::lock::lock;
 use crate::storage::{
     layout::Place,
-    quota::{Code, Problem},
+    quota::Problem,
 };
 
 /// Where a tree of records begins.
@@ -152,10 +152,8 @@ impl Keeper {
             if stopped.load(Ordering::Relaxed) {
                 return next;
             }
-            let was_missing = self.is_missing(&place);
             match self.settle(look, &place, &recorded, found) {
                 Next::Nothing => {}
-                Next::Again if was_missing => {}
                 then => next.push((place, then)),
             }
         }
@@ -183,13 +181,6 @@ impl Keeper {
     pub(super) fn is_new_in_force(&self, place: &Place) -> bool {
         let telling = self.told.lock();
         telling.pvs.get(&place.to_string()).is_some_and(|pv| pv.changed && pv.in_force.problem.is_none())
-    }
-
-    /// Whether a PV had no directory when it was looked at last.
-    fn is_missing(&self, place: &Place) -> bool {
-        let telling = self.told.lock();
-        let problem = telling.pvs.get(&place.to_string()).and_then(|pv| pv.in_force.problem.as_ref());
-        problem.is_some_and(|problem| problem.code == Code::NoDirectory)
     }
 
     fn settle(

@@ -266,7 +266,11 @@ impl Work {
             };
             look.slice = Some(CRAWL_SLICE);
             let next = work.keeper.crawl(look, watching, &work.shared.stopped);
-            next.into_iter().for_each(|(place, next)| work.then(place, next, began, None));
+            for (place, next) in next {
+                // What is waited for already is so further on, at its pace.
+                let before = work.waiting.remove(&place);
+                work.then(place, next, before.map_or(began, |before| before.since), before);
+            }
             let failed = watch.as_ref().map_or_else(|errno| Some(*errno), Watch::failed);
             work.watch = watch.ok();
             let took = began.elapsed();
