@@ -20,8 +20,11 @@ use super::{
 use crate::mount::lock::lock;
 use crate::storage::{
     layout::Place,
-    quota::Problem,
+    quota::{Code, Problem},
 };
+
+/// The most PVs of a brick that are looked after: anybody with the volume mounted can make records.
+pub(super) const MAX_PVS: usize = 200_000;
 
 /// Where a tree of records begins.
 const INFO: &str = "info";
@@ -104,6 +107,8 @@ type Seen = (Place, Recorded, Result<Option<Found>, Problem>);
 pub(super) struct Keeper {
     pub(super) brick: LocalBrick,
     mode: Mode,
+    /// [`MAX_PVS`], where it is no test.
+    most: usize,
     pub(super) projects: Projects,
     pub(super) told: Arc<Told>,
 }
@@ -112,7 +117,7 @@ impl Keeper {
     /// Knows nothing yet.
     pub(super) fn new(brick: LocalBrick, options: &Options, mode: Mode) -> Self {
         let projects = Projects::new(options.project_ids.clone());
-        Self { brick, mode, projects, told: Arc::default() }
+        Self { brick, mode, most: MAX_PVS, projects, told: Arc::default() }
     }
 
     /// The brick cannot be looked at: its PVs are not known any more.
@@ -129,9 +134,10 @@ impl Keeper {
         stopped: &AtomicBool,
     ) -> Vec<(Place, Next)> {
         let share = self.brick.share;
-        let mut all = All { found: Vec::new(), skipped: Skipped::default(), watching, stopped };
+        let (most, skipped) = (self.most, Skipped::default());
+        let mut all = All { found: Vec::new(), most, more: 0, skipped, watching, stopped };
         records::walk(look.root.as_fd(), INFO, share, &mut all);
-        let All { found: mut recorded, skipped, .. } = all;
+        let All { found: mut recorded, more, skipped, .. } = all;
         recorded.sort_by(|(one, _), (other, _)| one.cmp(other));
         let found = recorded.into_iter().map(|(place, recorded)| {
             let found = look.find(&place);
@@ -141,7 +147,8 @@ impl Keeper {
         self.learn(&found);
         {
             let mut telling = self.told.change();
-            telling.problem = look.unlimited.clone().or_else(|| self.brick.problem.clone());
+            let problem = look.unlimited.clone().or_else(|| self.brick.problem.clone());
+            telling.problem = problem.or_else(|| (more > 0).then(|| self.too_many(more)));
             telling.skipped = skipped.into_sentences();
             let mut before = std::mem::take(&mut telling.pvs);
             let paths = found.iter().map(|(place, ..)| place.to_string());
@@ -161,8 +168,25 @@ impl Keeper {
         next
     }
 
+    /// That there are more records than are looked after.
+    fn too_many(&self, more: usize) -> Problem {
+        let words = format_args!(
+            "{} has {more} records of PVs more than the {} that are looked after: they have no limit; see who makes them \
+             below info/subvol",
+            self.brick.name, self.most
+        );
+        Problem::new(Code::Failed, words)
+    }
+
     /// Looks at one PV; its record, if it has one, is read anew.
     pub(super) fn one(&mut self, look: &Look<'_>, place: &Place) -> Next {
+        {
+            let telling = self.told.lock();
+            if telling.pvs.len() >= self.most && !telling.pvs.contains_key(&place.to_string()) {
+                // The next look at everything tells.
+                return Next::Nothing;
+            }
+        }
         let recorded = match records::of(&look.root, place, self.brick.share) {
             Ok(Some(recorded)) => recorded,
             Ok(None) => {
@@ -234,6 +258,9 @@ impl Keeper {
 /// All records of a brick.
 struct All<'a> {
     found: Vec<(Place, Recorded)>,
+    most: usize,
+    /// Records beyond that.
+    more: usize,
     skipped: Skipped,
     watching: &'a mut dyn Watching,
     stopped: &'a AtomicBool,
@@ -245,6 +272,10 @@ impl Visitor for All<'_> {
     }
 
     fn record(&mut self, place: Place, recorded: Result<Recorded, Problem>) {
+        if self.found.len() >= self.most {
+            self.more += 1;
+            return;
+        }
         self.found.push((place, recorded.unwrap_or_else(|problem| Recorded::Asked(Err(problem)))));
     }
 
@@ -603,6 +634,30 @@ mod tests {
         let mut codes = lab.look(Mode::Apply).pvs.iter().map(code).collect::<Vec<_>>();
         codes.sort();
         assert_eq!(codes, [None, Some(Code::NoProject), Some(Code::NoProject)]);
+    }
+
+    #[test]
+    fn records_beyond_the_bound_are_counted_and_no_more() {
+        let Some(lab) = Lab::new() else { return };
+        let places = ["pvc-1", "pvc-2", "pvc-3", "pvc-4"].map(|name| {
+            lab.create(name, GIB);
+            Place::of(name).unwrap()
+        });
+        let mut keeper = Keeper::new(lab.brick.clone(), &lab.options, Mode::Apply);
+        keeper.most = 2;
+        let look = Look::begin(&lab.brick, Mode::Apply, &*lab.kernel).unwrap();
+        keeper.crawl(&look, &mut NoWatch, &AtomicBool::new(false));
+        for place in &places {
+            keeper.one(&look, place);
+        }
+        let status = keeper.told.status(&lab.brick);
+        assert!(status.pvs.len() == 2 && status.pvs.iter().all(|pv| code(pv).is_none()));
+        let problem = status.problem.unwrap();
+        assert!(problem.sentence.contains("2 records of PVs more than the 2"), "{problem}");
+        keeper.most = 4;
+        keeper.crawl(&look, &mut NoWatch, &AtomicBool::new(false));
+        let status = keeper.told.status(&lab.brick);
+        assert_eq!((status.pvs.len(), status.problem), (4, None));
     }
 
     #[test]

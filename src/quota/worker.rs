@@ -20,7 +20,7 @@ use rustix::{
 use super::{
     BrickStatus, LocalBrick, Mode, Options,
     brick::{attribute, directory, state},
-    crawl::{Keeper, NoWatch, Told, Watching},
+    crawl::{Keeper, MAX_PVS, NoWatch, Told, Watching},
     mark::{Marker, Progress},
     pv::{Look, Next},
     records::{self, Recorded, Visitor},
@@ -425,7 +425,7 @@ impl Visitor for New<'_> {
     fn skip(&mut self, _sentence: String) {}
 
     fn go_on(&self) -> bool {
-        true
+        self.places.len() < MAX_PVS
     }
 }
 
