@@ -10,6 +10,7 @@ use rustix::{
     fs::{FileType, Mode, OFlags, XattrFlags},
     io::Errno,
     path::Arg,
+    thread::{CapabilitySet, capabilities},
 };
 
 use super::{
@@ -100,6 +101,25 @@ impl Root {
     }
 }
 
+/// Makes sure that files keep their mode: without `CAP_FSETID` XFS takes set-user-ID and set-group-ID, also a directory's, from
+/// what is put into a project (`xfs_ioctl_setattr`).
+///
+/// # Errors
+/// `Denied`; `Failed`.
+pub(super) fn keeps_modes(brick: &LocalBrick) -> Result<(), Problem> {
+    let name = &brick.name;
+    let sets =
+        capabilities(None).map_err(|errno| failed("cannot ask for the capabilities of quotad", errno))?;
+    if sets.effective.contains(CapabilitySet::FSETID) {
+        return Ok(());
+    }
+    let words = format_args!(
+        "no file of {name} is put into a project: quotad lacks CAP_FSETID, without which XFS takes set-user-ID and \
+         set-group-ID from files and directories; add it to CapabilityBoundingSet= of its unit"
+    );
+    Err(Problem::new(Code::Denied, words))
+}
+
 impl AsFd for Root {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
@@ -170,7 +190,7 @@ pub(super) fn state<T: serde::Serialize>(
 pub(super) fn failed(doing: impl std::fmt::Display, errno: Errno) -> Problem {
     match errno {
         Errno::PERM | Errno::ACCESS => {
-            let words = "quotad needs root's capabilities CAP_SYS_ADMIN, CAP_FOWNER and CAP_DAC_READ_SEARCH";
+            let words = "quotad needs root's capabilities CAP_SYS_ADMIN, CAP_FOWNER, CAP_FSETID and CAP_DAC_READ_SEARCH";
             Problem::new(Code::Denied, format_args!("{doing}: {errno}; {words}"))
         }
         Errno::ROFS => {

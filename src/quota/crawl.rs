@@ -23,6 +23,9 @@ use crate::storage::{
     quota::{Code, Problem},
 };
 
+/// The most PVs of a brick that are looked after: anybody with the volume mounted can make records.
+pub(super) const MAX_PVS: usize = 200_000;
+
 /// Where a tree of records begins.
 const INFO: &str = "info";
 
@@ -104,6 +107,8 @@ type Seen = (Place, Recorded, Result<Option<Found>, Problem>);
 pub(super) struct Keeper {
     pub(super) brick: LocalBrick,
     mode: Mode,
+    /// [`MAX_PVS`], where it is no test.
+    most: usize,
     pub(super) projects: Projects,
     pub(super) told: Arc<Told>,
 }
@@ -112,7 +117,7 @@ impl Keeper {
     /// Knows nothing yet.
     pub(super) fn new(brick: LocalBrick, options: &Options, mode: Mode) -> Self {
         let projects = Projects::new(options.project_ids.clone());
-        Self { brick, mode, projects, told: Arc::default() }
+        Self { brick, mode, most: MAX_PVS, projects, told: Arc::default() }
     }
 
     /// The brick cannot be looked at: its PVs are not known any more.
@@ -129,9 +134,10 @@ impl Keeper {
         stopped: &AtomicBool,
     ) -> Vec<(Place, Next)> {
         let share = self.brick.share;
-        let mut all = All { found: Vec::new(), skipped: Skipped::default(), watching, stopped };
+        let (most, skipped) = (self.most, Skipped::default());
+        let mut all = All { found: Vec::new(), most, more: 0, skipped, watching, stopped };
         records::walk(look.root.as_fd(), INFO, share, &mut all);
-        let All { found: mut recorded, skipped, .. } = all;
+        let All { found: mut recorded, more, skipped, .. } = all;
         recorded.sort_by(|(one, _), (other, _)| one.cmp(other));
         let found = recorded.into_iter().map(|(place, recorded)| {
             let found = look.find(&place);
@@ -141,7 +147,8 @@ impl Keeper {
         self.learn(&found);
         {
             let mut telling = self.told.change();
-            telling.problem = look.unlimited.clone().or_else(|| self.brick.problem.clone());
+            let problem = look.unlimited.clone().or_else(|| self.brick.problem.clone());
+            telling.problem = problem.or_else(|| (more > 0).then(|| self.too_many(more)));
             telling.skipped = skipped.into_sentences();
             let mut before = std::mem::take(&mut telling.pvs);
             let paths = found.iter().map(|(place, ..)| place.to_string());
@@ -152,10 +159,8 @@ impl Keeper {
             if stopped.load(Ordering::Relaxed) {
                 return next;
             }
-            let was_missing = self.is_missing(&place);
             match self.settle(look, &place, &recorded, found) {
                 Next::Nothing => {}
-                Next::Again if was_missing => {}
                 then => next.push((place, then)),
             }
         }
@@ -163,8 +168,25 @@ impl Keeper {
         next
     }
 
+    /// That there are more records than are looked after.
+    fn too_many(&self, more: usize) -> Problem {
+        let words = format_args!(
+            "{} has {more} records of PVs more than the {} that are looked after: they have no limit; see who makes them \
+             below info/subvol",
+            self.brick.name, self.most
+        );
+        Problem::new(Code::Failed, words)
+    }
+
     /// Looks at one PV; its record, if it has one, is read anew.
     pub(super) fn one(&mut self, look: &Look<'_>, place: &Place) -> Next {
+        {
+            let telling = self.told.lock();
+            if telling.pvs.len() >= self.most && !telling.pvs.contains_key(&place.to_string()) {
+                // The next look at everything tells.
+                return Next::Nothing;
+            }
+        }
         let recorded = match records::of(&look.root, place, self.brick.share) {
             Ok(Some(recorded)) => recorded,
             Ok(None) => {
@@ -183,13 +205,6 @@ impl Keeper {
     pub(super) fn is_new_in_force(&self, place: &Place) -> bool {
         let telling = self.told.lock();
         telling.pvs.get(&place.to_string()).is_some_and(|pv| pv.changed && pv.in_force.problem.is_none())
-    }
-
-    /// Whether a PV had no directory when it was looked at last.
-    fn is_missing(&self, place: &Place) -> bool {
-        let telling = self.told.lock();
-        let problem = telling.pvs.get(&place.to_string()).and_then(|pv| pv.in_force.problem.as_ref());
-        problem.is_some_and(|problem| problem.code == Code::NoDirectory)
     }
 
     fn settle(
@@ -243,6 +258,9 @@ impl Keeper {
 /// All records of a brick.
 struct All<'a> {
     found: Vec<(Place, Recorded)>,
+    most: usize,
+    /// Records beyond that.
+    more: usize,
     skipped: Skipped,
     watching: &'a mut dyn Watching,
     stopped: &'a AtomicBool,
@@ -254,6 +272,10 @@ impl Visitor for All<'_> {
     }
 
     fn record(&mut self, place: Place, recorded: Result<Recorded, Problem>) {
+        if self.found.len() >= self.most {
+            self.more += 1;
+            return;
+        }
         self.found.push((place, recorded.unwrap_or_else(|problem| Recorded::Asked(Err(problem)))));
     }
 
@@ -366,6 +388,26 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_was_rewritten_in_place_is_followed_and_not_its_old_attribute() {
+        let Some(mut lab) = Lab::new() else { return };
+        lab.create("pvc-1", GIB);
+        let generation = crate::storage::quota::generation(br#"{"size":1073741824}"#);
+        let asked = Asked { size: GIB, soft_percent: None, inodes: Some(100), generation };
+        lab.ask("pvc-1", &asked);
+        assert_eq!(lab.only(Mode::Apply).in_force.asked.unwrap(), asked);
+        for (record, size) in [(&br#"{"size":2147483648}"#[..], 2 * GIB), (b"", GIB), (b"\x93fragments", GIB)]
+        {
+            fs::write(lab.record("pvc-1"), record).unwrap();
+            let pv = lab.only(Mode::Apply);
+            assert_eq!((code(&pv), pv.in_force.asked.unwrap().size), (None, size));
+        }
+        // What reads as a record may be a fragment of one.
+        lab.brick.share = Share { data: 2, arbiter: false };
+        fs::write(lab.record("pvc-1"), br#"{"size":2147483648}"#).unwrap();
+        assert_eq!(lab.only(Mode::Apply).in_force.asked.unwrap(), asked);
+    }
+
+    #[test]
     fn ids_and_limits_of_kadalu_quotad_are_kept() {
         let Some(lab) = Lab::new() else { return };
         lab.create("pvc-1", GIB);
@@ -377,6 +419,24 @@ mod tests {
         let pv = lab.only(Mode::Apply);
         assert_eq!((pv.in_force.project, pv.in_force.limits, code(&pv)), (Some(77), Some(limits), None));
         assert!(lab.kernel.writes().is_empty());
+    }
+
+    #[test]
+    fn a_soft_limit_of_somebody_else_shrinks_with_the_pv() {
+        let Some(lab) = Lab::new() else { return };
+        lab.create("pvc-1", GIB);
+        lab.look(Mode::Apply);
+        let root = fs::File::open(lab.path("")).unwrap();
+        let limits = crate::storage::quota::Limits { bytes: GIB, soft: Some(GIB / 2), inodes: None };
+        lab.kernel.limit(root.as_fd(), 1000, limits).unwrap();
+        for (size, soft) in [(GIB, GIB / 2), (GIB / 4, GIB / 4), (GIB, GIB / 4)] {
+            lab.create("pvc-1", size);
+            let pv = lab.only(Mode::Apply);
+            assert_eq!(
+                (code(&pv), lab.kernel.limits(1000).bytes, lab.kernel.limits(1000).soft),
+                (None, size, soft)
+            );
+        }
     }
 
     #[test]
@@ -545,6 +605,25 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_put_where_modes_would_not_be_kept() {
+        let Some(lab) = Lab::new() else { return };
+        lab.create("pvc-1", GIB);
+        let look = |mode| {
+            // Of this thread alone.
+            let mut sets = rustix::thread::capabilities(None).unwrap();
+            sets.effective.remove(rustix::thread::CapabilitySet::FSETID);
+            rustix::thread::set_capabilities(None, sets).unwrap();
+            lab.look(mode)
+        };
+        std::thread::scope(|scope| {
+            let problem = scope.spawn(|| look(Mode::Apply)).join().unwrap().problem.unwrap();
+            assert!(problem.code == Code::Denied && problem.sentence.contains("CAP_FSETID"), "{problem}");
+            assert!(lab.kernel.writes().is_empty());
+            assert_eq!(scope.spawn(|| look(Mode::DryRun)).join().unwrap().problem, None);
+        });
+    }
+
+    #[test]
     fn no_project_is_left() {
         let Some(mut lab) = Lab::new() else { return };
         lab.options.project_ids = 0..=2;
@@ -555,6 +634,30 @@ mod tests {
         let mut codes = lab.look(Mode::Apply).pvs.iter().map(code).collect::<Vec<_>>();
         codes.sort();
         assert_eq!(codes, [None, Some(Code::NoProject), Some(Code::NoProject)]);
+    }
+
+    #[test]
+    fn records_beyond_the_bound_are_counted_and_no_more() {
+        let Some(lab) = Lab::new() else { return };
+        let places = ["pvc-1", "pvc-2", "pvc-3", "pvc-4"].map(|name| {
+            lab.create(name, GIB);
+            Place::of(name).unwrap()
+        });
+        let mut keeper = Keeper::new(lab.brick.clone(), &lab.options, Mode::Apply);
+        keeper.most = 2;
+        let look = Look::begin(&lab.brick, Mode::Apply, &*lab.kernel).unwrap();
+        keeper.crawl(&look, &mut NoWatch, &AtomicBool::new(false));
+        for place in &places {
+            keeper.one(&look, place);
+        }
+        let status = keeper.told.status(&lab.brick);
+        assert!(status.pvs.len() == 2 && status.pvs.iter().all(|pv| code(pv).is_none()));
+        let problem = status.problem.unwrap();
+        assert!(problem.sentence.contains("2 records of PVs more than the 2"), "{problem}");
+        keeper.most = 4;
+        keeper.crawl(&look, &mut NoWatch, &AtomicBool::new(false));
+        let status = keeper.told.status(&lab.brick);
+        assert_eq!((status.pvs.len(), status.problem), (4, None));
     }
 
     #[test]

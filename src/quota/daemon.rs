@@ -167,7 +167,7 @@ impl Seen {
     /// For how long nothing was looked at, where that is too long.
     fn hangs(&self) -> Option<Duration> {
         let since = self.figures.crawled.unwrap_or(self.since).elapsed().unwrap_or_default();
-        (self.figures.marking == 0 && since > self.patience).then_some(since)
+        (since > self.patience).then_some(since)
     }
 }
 
@@ -246,7 +246,7 @@ impl Bricks {
 
     /// How long a brick of which a look takes so long may go without one.
     fn patience(&self, took: Duration) -> Duration {
-        self.config.options.crawl_interval.max(took.saturating_mul(2000)).saturating_add(GRACE)
+        self.config.options.interval(took).saturating_add(GRACE)
     }
 
     /// Takes over what the workers have done, and tells what is new.
@@ -414,10 +414,25 @@ mod tests {
         let seen = state.bricks.get_mut("g1:/nowhere/one").unwrap();
         let hour = Duration::from_secs(3600);
         (seen.status, seen.since) = (None, SystemTime::now() - hour);
+        // Also where files are being put into projects: everything is looked at meanwhile.
+        seen.figures.marking = 1;
         assert!(state.unhealthy()[0].contains("nothing was looked at for 36"), "{:?}", state.unhealthy());
         let seen = state.bricks.get_mut("g1:/nowhere/one").unwrap();
         seen.figures.crawled = Some(SystemTime::now());
         assert_eq!(state.unhealthy(), ["g1:/nowhere/one: it was not looked at yet"]);
+    }
+
+    #[test]
+    fn a_look_that_took_long_is_not_excused_for_days() {
+        let (_directory, mut bricks) = node(&[]);
+        let [ms, minute] = [Duration::from_millis(1), Duration::from_secs(60)];
+        let patience = |bricks: &Bricks, took| bricks.patience(took) - GRACE;
+        assert_eq!(patience(&bricks, ms), minute);
+        assert_eq!(patience(&bricks, 100 * ms), Duration::from_secs(200));
+        assert_eq!(patience(&bricks, 100 * minute), 10 * minute);
+        assert_eq!(patience(&bricks, Duration::MAX), 10 * minute);
+        bricks.config.options.crawl_interval = 30 * minute;
+        assert_eq!(patience(&bricks, 100 * minute), 30 * minute);
     }
 
     #[test]

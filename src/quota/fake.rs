@@ -178,7 +178,11 @@ impl Kernel for Fake {
         state.writes.push(format!("limit {project} {}", limits.bytes));
         let usage = state.usages.entry(project).or_default();
         usage.bytes = limits.bytes.next_multiple_of(BLOCK);
-        usage.soft = limits.soft.unwrap_or_default().next_multiple_of(BLOCK);
+        let soft = limits.soft.unwrap_or_default().next_multiple_of(BLOCK);
+        // As XFS, without a word.
+        if soft <= usage.bytes {
+            usage.soft = soft;
+        }
         usage.inodes = limits.inodes.unwrap_or_default();
         Ok(())
     }

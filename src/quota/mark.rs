@@ -24,7 +24,7 @@ use super::{
 use crate::storage::quota::{Code, Problem};
 
 /// How many directories are open at once.
-const OPEN: usize = 32;
+const OPEN: usize = 16;
 
 /// How deep a tree may be.
 const DEPTH: usize = 4096;
@@ -100,26 +100,26 @@ impl Marker {
     /// Goes on until all is done, or `go_on`, which is asked before each entry, says no.
     pub(super) fn run(&mut self, kernel: &dyn Kernel, go_on: &mut dyn FnMut() -> bool) -> Progress {
         while go_on() {
-            let Some(level) = self.levels.last_mut() else { break };
-            let entry = level.entries.as_mut().and_then(Dir::read);
-            match entry {
+            let read = self.levels.last_mut().and_then(|level| {
+                let entry = level.entries.as_mut().and_then(Dir::read)?;
+                Some(entry.inspect(|entry| level.offset = entry.offset()))
+            });
+            match read {
                 Some(Ok(entry)) => {
-                    level.offset = entry.offset();
                     if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
                         let outcome = self.entry(kernel, entry.file_name(), entry.file_type());
                         self.note(entry.file_name(), outcome);
                     }
+                    continue;
                 }
-                Some(Err(errno)) => {
-                    self.note(c".", Err(errno));
-                    self.leave();
-                }
-                None if self.levels.len() > 1 => self.leave(),
-                None => {
-                    if let Some(marked) = self.next_pass(kernel) {
-                        return Progress::Done(marked);
-                    }
-                }
+                Some(Err(errno)) => self.note(c".", Err(errno)),
+                None => {}
+            }
+            // The PV's own directory is never left: each pass begins there, also one that cannot be read.
+            if self.levels.len() > 1 {
+                self.leave();
+            } else if let Some(marked) = self.next_pass(kernel) {
+                return Progress::Done(marked);
             }
         }
         Progress::More
@@ -239,7 +239,7 @@ impl Marker {
             let words = format_args!(
                 "a file called {:?}, {} directories deep, is not in project {}: {words}",
                 shown(name),
-                self.levels.len() - 1,
+                self.levels.len().saturating_sub(1),
                 self.project
             );
             Problem::new(Code::Unmarked, words)
@@ -380,6 +380,21 @@ mod tests {
         };
         assert!(moved && marked.changed >= entries && marked.problem.is_none(), "{marked:?}");
         all_are_in(&kernel, root.path());
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_read_is_named_and_ends() {
+        let (root, kernel) = (TempDir::new().unwrap(), Fake::default());
+        // Whose entries nobody can read.
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let opened = rustix::fs::open(root.path(), flags, rustix::fs::Mode::empty()).unwrap();
+        let mut left = 100;
+        let mut go_on = || {
+            left -= 1;
+            left > 0
+        };
+        let problem = done(Marker::new(opened, 7).unwrap().run(&kernel, &mut go_on)).problem.unwrap();
+        assert!(problem.code == Code::Unmarked && problem.sentence.contains("\".\""), "{problem}");
     }
 
     #[test]

@@ -52,8 +52,21 @@ pub struct LocalBrick {
 pub struct Options {
     /// For PVs that have no project yet.
     pub project_ids: RangeInclusive<u32>,
-    /// Between looks at everything; longer where a look takes more than a 2000th of it.
+    /// Between looks at everything; longer, up to ten minutes, where a look takes more than a 2000th of it.
     pub crawl_interval: Duration,
+}
+
+/// A look at everything takes at most one part in so many of the time,
+const SHARE: u32 = 2000;
+
+/// but no more than this is between two of them for that: only they put right what nobody tells.
+const MAX_INTERVAL: Duration = Duration::from_secs(600);
+
+impl Options {
+    /// How long after a look at everything that took so long the next one begins.
+    fn interval(&self, took: Duration) -> Duration {
+        self.crawl_interval.max(took.saturating_mul(SHARE).min(MAX_INTERVAL))
+    }
 }
 
 /// What a look may do.

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::{
     LocalBrick, Mode, PvStatus,
-    brick::{Root, attribute, directory, failed, state},
+    brick::{Root, attribute, directory, failed, keeps_modes, state},
     mark::{Marked, Marker, Progress},
     projects::{Choice, Found, Projects, Tree},
     records::Recorded,
@@ -58,7 +58,8 @@ impl<'a> Look<'a> {
     /// As [`Root::open`].
     pub(super) fn begin(brick: &'a LocalBrick, mode: Mode, kernel: &'a dyn Kernel) -> Result<Self, Problem> {
         let root = Root::open(brick)?;
-        let unlimited = root.limits_projects(brick, kernel).err();
+        let applies = || if mode == Mode::Apply { keeps_modes(brick) } else { Ok(()) };
+        let unlimited = root.limits_projects(brick, kernel).and_then(|()| applies()).err();
         let size = rustix::fs::fstatvfs(&root)
             .map_err(|errno| failed(format_args!("cannot ask for the blocks of {}", brick.name), errno))?;
         Ok(Self { brick, mode, kernel, root, unlimited, block: size.f_bsize.max(512), slice: None })
@@ -282,7 +283,9 @@ impl Pv<'_> {
         let look = self.look;
         let before = self.usage(project)?;
         let wanted = look.brick.share.limits(asked);
-        let said = found.said.as_ref().and_then(|said| said.limits);
+        // What was asked for then, and not what there was: with that somebody else's would count as quotad's.
+        let said = found.said.as_ref().filter(|said| said.limits.is_some());
+        let said = said.and_then(|said| said.asked.as_ref()).map(|asked| look.brick.share.limits(asked));
         let (target, in_use) = target(wanted, said, &before, look.block);
         let mut after = before;
         if limits(&before) != target {
@@ -424,7 +427,9 @@ fn target(wanted: Limits, said: Option<Limits>, now: &Usage, block: u64) -> (Lim
     // What is not asked for is taken away where quotad has set it, and stays where somebody else has.
     let kept = |ours: bool, now: u64| (now > 0 && !ours).then_some(now);
     let soft = wanted.soft.map(|soft| round(soft.max(1)).min(bytes));
-    let soft = soft.or_else(|| kept(said.is_some_and(|said| said.soft.is_some()), now.soft));
+    // XFS leaves out, without a word, a soft limit above the hard one.
+    let soft = soft
+        .or_else(|| kept(said.is_some_and(|said| said.soft.is_some()), now.soft).map(|soft| soft.min(bytes)));
     let (inodes, crowded) = match wanted.inodes {
         Some(inodes) => {
             let (inodes, crowded) = above_use(inodes.max(1), now.inodes, now.used_inodes);

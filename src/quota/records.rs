@@ -81,7 +81,10 @@ fn read(info: BorrowedFd<'_>, place: &Place, share: Share) -> Result<Option<Reco
     }
     let stated = stated.and_then(|value| quota::read::<Option<Asked>>(&value));
     let stated = stated.filter(|asked| asked.as_ref().is_none_or(is_sane));
+    // Written in place, as kadalu's own controller does, the file keeps the attribute of the record that was there before.
+    let is_old = |stated: &Asked| share.data == 1 && stated.generation != quota::generation(&bytes);
     let asked = match (stated, parsed) {
+        (Some(Some(stated)), Ok(record)) if is_old(&stated) => Ok(record.asked(&bytes)),
         (Some(asked), _) => Ok(asked),
         (None, Ok(record)) => Ok(record.asked(&bytes)),
         // Of a file there are fragments here, or nothing.

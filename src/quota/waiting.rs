@@ -7,11 +7,14 @@ use std::{
 
 use crate::storage::layout::Place;
 
-/// How soon a PV is looked for again; twice as late each time.
+/// How soon a PV is looked for again; twice as late each time,
 const SOON: Duration = Duration::from_millis(2);
 
-/// What waited this long the last time is left to the next look at everything.
+/// but no later than that: where a brick is back, self-heal makes one directory after the other.
 const LATE: Duration = Duration::from_secs(5);
+
+/// For how many; more are left to the next look at everything.
+const MAX_WAITING: usize = 4096;
 
 /// A PV that is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +35,9 @@ pub(super) struct Waiting {
 impl Waiting {
     /// Waits for a PV; `before` is how it was waited for the last time.
     pub(super) fn add(&mut self, place: Place, since: Instant, before: Option<Wait>, now: Instant) {
-        let delay = before.map_or(SOON, |before| before.delay * 2);
+        let delay = before.map_or(SOON, |before| LATE.min(before.delay * 2));
         self.remove(&place);
-        if delay <= LATE {
+        if self.of.len() < MAX_WAITING {
             let wait = Wait { since, delay, at: now + delay };
             self.order.insert((wait.at, place.clone()));
             self.of.insert(place, wait);
@@ -69,14 +72,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pv_is_waited_for_ever_longer_and_then_no_more() {
+    fn a_pv_is_waited_for_ever_longer_until_it_is_there() {
         let (mut waiting, start) = (Waiting::default(), Instant::now());
         let [one, two] = ["pvc-1", "pvc-2"].map(|name| Place::of(name).unwrap());
         let (mut now, mut times) = (start, 0);
         waiting.add(one.clone(), now, None, now);
         waiting.add(two.clone(), now, None, now + 4 * LATE);
-        while let Some(at) = waiting.first().filter(|_| waiting.len() == 2) {
+        while let Some(at) = waiting.first().filter(|_| times < 14) {
             assert!(waiting.due(at - Duration::from_nanos(1)).is_empty());
+            assert!(times < 12 || at - now == LATE);
             now = at;
             assert_eq!(waiting.due(now)[0], one);
             let before = waiting.remove(&one);
@@ -84,8 +88,19 @@ mod tests {
             waiting.add(one.clone(), start, before, now);
             times += 1;
         }
-        assert_eq!(times, 12);
-        assert_eq!(waiting.remove(&one), None);
+        assert!(waiting.remove(&one).is_some() && waiting.remove(&one).is_none());
         assert!(waiting.remove(&two).is_some() && waiting.first().is_none() && waiting.len() == 0);
+    }
+
+    #[test]
+    fn not_all_are_waited_for() {
+        let (mut waiting, now) = (Waiting::default(), Instant::now());
+        for n in 0..=MAX_WAITING {
+            waiting.add(Place::of(&format!("pvc-{n}")).unwrap(), now, None, now);
+        }
+        assert_eq!((waiting.len(), waiting.order.len()), (MAX_WAITING, MAX_WAITING));
+        // One that is waited for already has its place.
+        waiting.add(Place::of("pvc-0").unwrap(), now, None, now);
+        assert_eq!(waiting.len(), MAX_WAITING);
     }
 }

@@ -80,6 +80,11 @@ impl Watch {
         identity(root).is_ok_and(|at| at == self.root)
     }
 
+    /// All directories are about to be entered again.
+    pub(super) fn renew(&mut self) {
+        self.failed = None;
+    }
+
     /// Why not all of the records are watched; none where all are.
     pub(super) fn failed(&self) -> Option<Errno> {
         self.failed
@@ -151,4 +156,22 @@ impl AsFd for Watch {
 fn identity(root: BorrowedFd<'_>) -> rustix::io::Result<(u64, u64)> {
     let stat = rustix::fs::fstat(root)?;
     Ok((stat.st_dev, stat.st_ino))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_watched_is_forgotten_when_it_is_tried_again() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("file"), "").unwrap();
+        let open = |name: &str| std::fs::File::open(directory.path().join(name)).unwrap();
+        let mut watch = Watch::start(open("").as_fd()).unwrap();
+        watch.enter("info", open("file").as_fd());
+        assert_eq!(watch.failed(), Some(Errno::NOTDIR));
+        watch.renew();
+        watch.enter("info", open("").as_fd());
+        assert_eq!(watch.failed(), None);
+    }
 }

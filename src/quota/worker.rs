@@ -20,7 +20,7 @@ use rustix::{
 use super::{
     BrickStatus, LocalBrick, Mode, Options,
     brick::{attribute, directory, state},
-    crawl::{Keeper, NoWatch, Told, Watching},
+    crawl::{Keeper, MAX_PVS, NoWatch, Told, Watching},
     mark::{Marker, Progress},
     pv::{Look, Next},
     records::{self, Recorded, Visitor},
@@ -37,14 +37,17 @@ use crate::storage::{
 /// How long putting files into a project keeps others waiting.
 const SLICE: Duration = Duration::from_millis(10);
 
+/// The same for each PV while all are looked at: enough for a few files.
+const CRAWL_SLICE: Duration = Duration::from_millis(1);
+
 /// How often the brick says that it is looked after.
 const STATE: Duration = Duration::from_secs(60);
 
 /// How soon a brick that is not there is looked for again.
 const ABSENT: Duration = Duration::from_secs(5);
 
-/// A crawl takes at most one part in so many of the time.
-const SHARE: u32 = 2000;
+/// How many PVs' files are put into projects in turn; others wait until one of them is done.
+const MAX_MARKING: usize = 8;
 
 /// How many lags are kept until somebody asks for them.
 const MAX_LAGS: usize = 16_384;
@@ -150,9 +153,9 @@ struct Work {
     crawl: Instant,
     state: Instant,
     waiting: Waiting,
-    /// PVs whose files are to be put into their projects, and all of them with the one for which that is done.
+    /// PVs whose files are to be put into their projects, those for which that is done, in turn, and all of them.
     to_mark: VecDeque<ToMark>,
-    marking: Option<(ToMark, Marker)>,
+    marking: VecDeque<(ToMark, Marker)>,
     marked: HashSet<Place>,
 }
 
@@ -175,7 +178,7 @@ impl Work {
             state: now,
             waiting: Waiting::default(),
             to_mark: VecDeque::new(),
-            marking: None,
+            marking: VecDeque::new(),
             marked: HashSet::new(),
         }
     }
@@ -210,7 +213,7 @@ impl Work {
     }
 
     /// Opens the brick, does something there, and says that it is looked after.
-    fn look(&mut self, kernel: &dyn Kernel, work: impl FnOnce(&mut Self, &Look<'_>)) {
+    fn look(&mut self, kernel: &dyn Kernel, work: impl FnOnce(&mut Self, &mut Look<'_>)) {
         let brick = self.keeper.brick.clone();
         let mut look = match Look::begin(&brick, Mode::Apply, kernel) {
             Ok(look) => look,
@@ -221,7 +224,7 @@ impl Work {
             // Another file system is mounted there by now.
             self.forget();
         }
-        work(self, &look);
+        work(self, &mut look);
         let is_due = Instant::now() >= self.state;
         if is_due {
             self.state = Instant::now() + STATE;
@@ -241,8 +244,9 @@ impl Work {
 
     /// Lets go all that was known of the brick, or keeps its file system from being unmounted.
     fn forget(&mut self) {
-        (self.watch, self.marking, self.waiting) = (None, None, Waiting::default());
+        (self.watch, self.waiting) = (None, Waiting::default());
         self.to_mark.clear();
+        self.marking.clear();
         self.marked.clear();
         self.crawl = Instant::now();
     }
@@ -254,15 +258,23 @@ impl Work {
         self.look(kernel, |work, look| {
             let mut watch = work.watch.take().map_or_else(|| Watch::start(look.root.as_fd()), Ok);
             let watching: &mut dyn Watching = match &mut watch {
-                Ok(watch) => watch,
+                Ok(watch) => {
+                    watch.renew();
+                    watch
+                }
                 Err(_) => &mut NoWatch,
             };
+            look.slice = Some(CRAWL_SLICE);
             let next = work.keeper.crawl(look, watching, &work.shared.stopped);
-            next.into_iter().for_each(|(place, next)| work.then(place, next, began, None));
+            for (place, next) in next {
+                // What is waited for already is so further on, at its pace.
+                let before = work.waiting.remove(&place);
+                work.then(place, next, before.map_or(began, |before| before.since), before);
+            }
             let failed = watch.as_ref().map_or_else(|errno| Some(*errno), Watch::failed);
             work.watch = watch.ok();
             let took = began.elapsed();
-            work.crawl = Instant::now() + work.options.crawl_interval.max(took * SHARE);
+            work.crawl = Instant::now() + work.options.interval(took);
             let mut figures = lock(&work.shared.figures);
             (figures.crawled, figures.took) = (Some(SystemTime::now()), took);
             figures.unwatched = failed.map(unwatched);
@@ -338,25 +350,28 @@ impl Work {
         });
     }
 
-    /// Puts files into a PV's project for a while.
+    /// Puts files into a PV's project for a while, the next time into that of another.
     fn mark(&mut self, kernel: &dyn Kernel) {
-        if self.marking.is_none() {
-            let Some(to_mark) = self.to_mark.pop_front() else { return };
+        if self.marking.len() < MAX_MARKING
+            && let Some(to_mark) = self.to_mark.pop_front()
+        {
             self.look(kernel, |work, look| {
                 let opened = directory(&look.root, to_mark.place.to_string());
                 match opened
                     .and_then(|opened| opened.map(|opened| Marker::new(opened, to_mark.project)).transpose())
                 {
-                    Ok(Some(marker)) => work.marking = Some((to_mark, marker)),
+                    Ok(Some(marker)) => work.marking.push_front((to_mark, marker)),
                     // The next look at everything tells why.
                     _ => drop(work.marked.remove(&to_mark.place)),
                 }
             });
         }
-        let Some((_, marker)) = &mut self.marking else { return };
+        let Some((to_mark, mut marker)) = self.marking.pop_front() else { return };
         let until = Instant::now() + SLICE;
-        let Progress::Done(marked) = marker.run(kernel, &mut || Instant::now() < until) else { return };
-        let Some((ToMark { place, project, since }, _)) = self.marking.take() else { return };
+        let Progress::Done(marked) = marker.run(kernel, &mut || Instant::now() < until) else {
+            return self.marking.push_back((to_mark, marker));
+        };
+        let ToMark { place, project, since } = to_mark;
         self.marked.remove(&place);
         self.look(kernel, |work, look| {
             let tree = look.marked(&place, marked);
@@ -410,7 +425,7 @@ impl Visitor for New<'_> {
     fn skip(&mut self, _sentence: String) {}
 
     fn go_on(&self) -> bool {
-        true
+        self.places.len() < MAX_PVS
     }
 }
 
@@ -474,7 +489,7 @@ mod tests {
         // In place, as kadalu writes.
         fs::write(lab.record("pvc-1"), br#"{"size":4096}"#).unwrap();
         until(&worker, "what was written in place", |status| limit(status, "pvc-1") == Some(4096));
-        let generation = "0123456789abcdef".to_owned();
+        let generation = quota::generation(br#"{"size":4096}"#);
         lab.ask("pvc-1", &Asked { size: GIB, soft_percent: None, inodes: None, generation });
         until(&worker, "what the attribute asks", |status| limit(status, "pvc-1") == Some(GIB));
         assert_eq!(worker.take_lags().len(), 4);
@@ -555,5 +570,28 @@ mod tests {
         until(&worker, "the large one", |status| limit(status, "large") == Some(GIB));
         assert_eq!(lab.said("large").unwrap().problem, None);
         assert_eq!(lab.kernel.limits(lab.said("large").unwrap().project.unwrap()).used_inodes, 20_001);
+    }
+
+    #[test]
+    fn large_pvs_are_marked_in_turn() {
+        let Some(lab) = Lab::new() else { return };
+        // Each of the first alone takes longer than all of the last, which is looked at after them.
+        let mut names = (0..2 * MAX_MARKING).map(|n| format!("pvc-{n}")).collect::<Vec<_>>();
+        names.sort_by_key(|name| Place::of(name).unwrap());
+        let last = names.split_off(MAX_MARKING - 1).swap_remove(0);
+        for (name, size, files) in
+            names.iter().map(|name| (name, GIB, 10_000)).chain([(&last, 2 * GIB, 2000)])
+        {
+            lab.create(name, size);
+            for n in 0..files {
+                fs::write(lab.pv(name).join(n.to_string()), "").unwrap();
+            }
+        }
+        let worker = start(&lab);
+        until(&worker, "the large ones", |status| names.iter().all(|name| limit(status, name) == Some(GIB)));
+        until(&worker, "the last", |status| limit(status, &last) == Some(2 * GIB));
+        let writes = lab.kernel.writes();
+        let first = writes.iter().find(|write| write.starts_with("limit ")).unwrap();
+        assert!(first.ends_with(&format!(" {}", 2 * GIB)), "{first}");
     }
 }

@@ -90,7 +90,8 @@ pub trait Kernel: Send + Sync + fmt::Debug {
     /// What the system call says.
     fn project(&self, file: BorrowedFd<'_>) -> Result<Project>;
 
-    /// Puts an open file or directory into a project, and says whether it was not in it; other flags of it stay.
+    /// Puts an open file or directory into a project, and says whether it was not in it; other flags of it stay. XFS takes
+    /// set-user-ID and set-group-ID from it without `CAP_FSETID`.
     ///
     /// # Errors
     /// What the system call says: `PERM` without `CAP_FOWNER`, `ROFS`.

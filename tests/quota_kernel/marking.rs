@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt, symlink},
     path::Path,
     sync::{
         Arc,
@@ -15,12 +15,16 @@ use glusterd_client::{
     quota::{BrickStatus, Mode, Worker, look, xfs::Project},
     storage::quota::Code,
 };
-use rustix::io::Errno;
+use rustix::{
+    io::Errno,
+    thread::{CapabilitySet, CapabilitySets, set_capabilities},
+};
 
 use crate::brick::{Brick, Written, is_in, project};
 
 pub(crate) const TESTS: &[(&str, fn())] = &[
     ("marking::a_pv_is_whole_although_a_pod_writes", a_pv_is_whole_although_a_pod_writes),
+    ("marking::modes_are_kept_with_what_the_unit_leaves", modes_are_kept_with_what_the_unit_leaves),
     ("marking::ten_thousand_pvs", ten_thousand_pvs),
     ("marking::a_brick_can_be_unmounted_and_comes_back", a_brick_can_be_unmounted_and_comes_back),
 ];
@@ -114,6 +118,38 @@ fn a_pv_is_whole_although_a_pod_writes() {
     assert!(all_are_in(&pv, id) > 500);
     let again = look(&brick.local(), &brick.options(), Mode::Apply, &kernel);
     assert!(!again.pvs[0].changed);
+}
+
+fn modes_are_kept_with_what_the_unit_leaves() {
+    let (brick, kernel) = (Brick::mount(), Written::default());
+    let pv = brick.create("pvc-1");
+    let all = [(pv.clone(), 0o2775), (pv.join("group"), 0o2775), (pv.join("program"), 0o4755)];
+    fs::create_dir(&all[1].0).unwrap();
+    fs::write(&all[2].0, "").unwrap();
+    for (path, mode) in &all {
+        fs::set_permissions(path, fs::Permissions::from_mode(*mode)).unwrap();
+    }
+    let unit = include_str!("../../deploy/systemd/kadalu-quotad.service");
+    let names = unit.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet=")).unwrap();
+    let left =
+        names.split(' ').map(|name| CapabilitySet::from_name(name.strip_prefix("CAP_").unwrap()).unwrap());
+    let left = left.collect::<CapabilitySet>();
+    let status = std::thread::scope(|scope| {
+        let look = scope.spawn(|| {
+            // Of this thread alone.
+            let sets =
+                CapabilitySets { effective: left, permitted: left, inheritable: CapabilitySet::empty() };
+            set_capabilities(None, sets).unwrap();
+            look(&brick.local(), &brick.options(), Mode::Apply, &kernel)
+        });
+        look.join().unwrap()
+    });
+    assert_eq!((&status.problem, &status.pvs[0].in_force.problem), (&None, &None));
+    all_are_in(&pv, status.pvs[0].in_force.project.unwrap());
+    for (path, mode) in all {
+        let is = fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(is, mode, "{is:o} {}", path.display());
+    }
 }
 
 fn ten_thousand_pvs() {
