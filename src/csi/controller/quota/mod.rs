@@ -22,7 +22,7 @@ use crate::{
     csi::status::failed,
     mount::control::Mounts,
     storage::{
-        enforced::{self, DataBrick, Doubt, bricks, impossible, judge, of_daemon, summary},
+        enforced::{self, DataBrick, Doubt, bricks, impossible, judge_nth, of_daemon, summary},
         handle::PoolId,
         pool::{Pv, Seen},
         quota::{Asked, Problem, QUOTAD},
@@ -241,13 +241,8 @@ impl<M: Mounts> Controller<M> {
     ) -> Vec<(Address, Doubt)> {
         let seen = self.look(pool, bricks, [path.to_owned()].into(), within).await;
         let doubt = |(brick, seen): (&DataBrick, Result<Seen, Status>)| {
-            let judged = match seen {
-                Ok(seen) => {
-                    let pv = seen.pvs.first().and_then(Option::as_ref);
-                    judge(brick, asked, seen.daemon.as_ref(), pv, SystemTime::now())
-                }
-                Err(status) => Err(Doubt::Unreachable(status.message().to_owned())),
-            };
+            let seen = seen.as_ref().map_err(Status::message);
+            let judged = judge_nth(brick, asked, seen, 0, SystemTime::now());
             judged.err().map(|doubt| (brick.address.clone(), doubt))
         };
         bricks.iter().zip(seen).filter_map(doubt).collect()

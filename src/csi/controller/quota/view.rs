@@ -3,8 +3,9 @@
 use std::{collections::HashMap, sync::Arc, time::Duration, time::SystemTime};
 
 use tokio::time::Instant;
+use tonic::Status;
 
-use super::{Doubt, KNOWN, Lack, enforced::bricks, enforced::impossible, judge};
+use super::{KNOWN, Lack, enforced::bricks, enforced::impossible, judge_nth};
 use crate::{
     csi::controller::{Controller, list::Listed},
     mount::control::Mounts,
@@ -104,13 +105,7 @@ impl<M: Mounts> Controller<M> {
         let lack = |n: usize, pv: &Pv| {
             let asked = pv.asked.as_ref()?;
             let doubts = bricks.iter().zip(&seen).filter_map(|(brick, seen)| {
-                let judged = match seen {
-                    Ok(seen) => {
-                        let of_pv = seen.pvs.get(n).and_then(Option::as_ref);
-                        judge(brick, asked, seen.daemon.as_ref(), of_pv, now)
-                    }
-                    Err(status) => Err(Doubt::Unreachable(status.message().to_owned())),
-                };
+                let judged = judge_nth(brick, asked, seen.as_ref().map_err(Status::message), n, now);
                 judged.err().map(|doubt| (brick.address.clone(), doubt))
             });
             let doubts: Vec<_> = doubts.collect();

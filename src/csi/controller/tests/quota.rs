@@ -124,6 +124,8 @@ async fn what_is_required_is_given_out_when_every_brick_enforces_it() {
     rustix::fs::removexattr(root.join(&path), IN_FORCE).unwrap();
     third("mounted without prjquota").await;
     enforce(&bed, 2);
+    third("mounted without prjquota").await;
+    set(&root, QUOTAD, &daemon(&name, None));
     let volume = required().await.unwrap();
     assert_eq!(volume.volume_id, format!("{}/pvc-1", id(1)));
     assert_eq!(health(&bed, &volume).await, None);
