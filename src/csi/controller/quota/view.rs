@@ -81,7 +81,7 @@ impl<M: Mounts> Controller<M> {
         let of = self.limits.of(pool);
         let good = |view: &Arc<View>| view.at.elapsed() < BELIEVED && pvs.iter().all(|pv| view.is_of(pv));
         let made = of.view.get(good, |_| async { Ok(Arc::new(self.see(pool, pvs).await)) }).await;
-        made.unwrap_or_else(|_: tonic::Status| Arc::new(View { at: Instant::now(), pvs: HashMap::new() }))
+        made.unwrap_or_else(|_: Status| Arc::new(View { at: Instant::now(), pvs: HashMap::new() }))
     }
 
     async fn see(&self, pool: &PoolId, pvs: &[&Pv]) -> View {
@@ -120,7 +120,7 @@ impl<M: Mounts> Controller<M> {
 
     /// What kind of volume a pool is, if it is worth looking at its bricks.
     async fn before(&self, pool: &PoolId) -> Result<crate::volfile::Kind, Lack> {
-        let unknown = |status: tonic::Status| Lack::Unknown(status.message().to_owned());
+        let unknown = |status: Status| Lack::Unknown(status.message().to_owned());
         let kind = self.kind(pool, KNOWN).await.map_err(unknown)?;
         if let Some(problem) = impossible(&kind) {
             return Err(Lack::Volume(problem));
