@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    pool::{Gib, SeenPv},
+    pool::{Gib, Seen, SeenPv},
     quota::{Asked, Code, Daemon, InForce, Problem, Share},
 };
 use crate::{
@@ -169,6 +169,26 @@ pub fn summary(doubts: &[(Address, Doubt)]) -> String {
     groups.iter().map(group).collect::<Vec<_>>().join("; ")
 }
 
+/// Whether the limit of the nth PV that was looked at is in force on a brick, by what was seen there at a time, or why it
+/// could not be looked at.
+///
+/// # Errors
+/// Why that is not known.
+pub fn judge_nth(
+    brick: &DataBrick,
+    asked: &Asked,
+    seen: Result<&Seen, &str>,
+    n: usize,
+    now: SystemTime,
+) -> Result<(), Doubt> {
+    let seen = seen.map_err(|why| Doubt::Unreachable(why.to_owned()))?;
+    match seen.pvs.get(n) {
+        Some(Ok(pv)) => judge(brick, asked, seen.daemon.as_ref(), pv.as_ref(), now),
+        Some(Err(error)) => Err(Doubt::Unreachable(error.to_string())),
+        None => judge(brick, asked, seen.daemon.as_ref(), None, now),
+    }
+}
+
 /// Whether a limit is in force on a brick, by what was seen there at a time.
 ///
 /// # Errors
@@ -192,6 +212,10 @@ pub fn judge(
         Some(Doubt::Outdated) => return Err(running(Doubt::Outdated)),
         Some(doubt) => return Err(doubt),
         None => {}
+    }
+    // It stands there from before: a brick that is mounted without prjquota now keeps its attributes.
+    if let Some(doubt @ Doubt::Brick(_)) = of_daemon(&name, daemon, now) {
+        return Err(doubt);
     }
     let limits = brick.share.limits(asked);
     let shown = limits.soft.unwrap_or(limits.bytes);
@@ -330,6 +354,30 @@ mod tests {
         assert_eq!(doubt(Some(&runs), Some(&unlimited)), "NotSeen");
         assert_eq!(doubt(Some(&runs), Some(&seen(None))), "Unacknowledged");
         assert_eq!(doubt(Some(&runs), None), "NoDirectory");
+    }
+
+    #[test]
+    fn what_was_in_force_is_not_where_no_limit_of_the_brick_is_now() {
+        let problem = Some(Problem::new(Code::NoProjectQuota, "mounted without prjquota"));
+        let now_without = Daemon { problem, ..daemon(NOW) };
+        assert_eq!(doubt(Some(&now_without), Some(&seen(in_force()))), "NoProjectQuota");
+        // What one said long ago, or of another brick, is not known of now.
+        let old = Daemon { time: "2020-01-01T00:00:00Z".into(), ..now_without.clone() };
+        let of_other = Daemon { brick: "g2:/b".into(), ..now_without };
+        for daemon in [old, of_other] {
+            assert_eq!(judge(&brick(), &asked(), Some(&daemon), Some(&seen(in_force())), now()), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_pv_that_cannot_be_looked_at_is_no_word_of_the_others() {
+        let broken = crate::storage::Error::errno("cannot look at a", rustix::io::Errno::IO);
+        let pvs = vec![Err(broken), Ok(Some(seen(in_force()))), Ok(None)];
+        let seen = Seen { daemon: Some(daemon(NOW)), pvs };
+        let code = |seen, n| judge_nth(&brick(), &asked(), seen, n, now()).err().map(|doubt| doubt.code());
+        let codes = [0, 1, 2].map(|n| code(Ok(&seen), n));
+        assert_eq!(codes, [Some("Unreachable".into()), None, Some("NoDirectory".into())]);
+        assert_eq!(code(Err("it is down"), 1), Some("Unreachable".into()));
     }
 
     #[test]

@@ -34,12 +34,14 @@ pub enum Reason {
 pub struct Error {
     reason: Reason,
     message: String,
+    /// What was worked on is there no more.
+    vanished: bool,
 }
 
 impl Error {
     /// An error with its sentence.
     pub fn new(reason: Reason, message: impl fmt::Display) -> Self {
-        Self { reason, message: message.to_string() }
+        Self { reason, message: message.to_string(), vanished: false }
     }
 
     /// What could not be done, for a reason that no program tells from others.
@@ -74,7 +76,13 @@ impl Error {
             }
             _ => (Reason::Other, ""),
         };
-        Self::new(reason, format_args!("{doing}: {errno}{advice}"))
+        let vanished = matches!(errno, Errno::NOENT | Errno::STALE);
+        Self { vanished, ..Self::new(reason, format_args!("{doing}: {errno}{advice}")) }
+    }
+
+    /// Whether what was worked on has been taken away meanwhile.
+    pub(super) fn has_vanished(&self) -> bool {
+        self.vanished
     }
 
     /// The reason.

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use glusterd_client::storage::{
-    enforced::{DataBrick, Doubt, judge, of_daemon},
+    enforced::{DataBrick, Doubt, judge_nth, of_daemon},
     pool::{Gib, Pv, Seen, SeenPv},
     quota::{Asked, Daemon, Limits, Problem},
     record::QuotaPolicy,
@@ -99,13 +99,10 @@ impl Report {
         let of_pv = |(n, pv): (usize, Pv)| {
             let asked = pv.asked.clone();
             let on = |brick: &DataBrick, seen: &Result<Seen, String>| {
-                let pv = seen.as_ref().ok().and_then(|seen| seen.pvs.get(n)?.as_ref());
-                let judged = match (&asked, seen) {
-                    (None, _) => Ok(()),
-                    (Some(_), Err(why)) => Err(Doubt::Unreachable(why.clone())),
-                    (Some(asked), Ok(seen)) => judge(brick, asked, seen.daemon.as_ref(), pv, now),
-                };
-                PvOnBrick::new(brick, asked.is_some(), pv, judged.err())
+                let pv = seen.as_ref().ok().and_then(|seen| seen.pvs.get(n)?.as_ref().ok()?.as_ref());
+                let seen = seen.as_ref().map_err(String::as_str);
+                let doubt = asked.as_ref().and_then(|asked| judge_nth(brick, asked, seen, n, now).err());
+                PvOnBrick::new(brick, asked.is_some(), pv, doubt)
             };
             let bricks: Vec<_> = bricks.iter().zip(seen).map(|(brick, seen)| on(brick, seen)).collect();
             let possible = problem.is_none() && !bricks.is_empty();
@@ -225,7 +222,7 @@ mod tests {
             let limits = Some(bricks[0].share.limits(&asked));
             let (brick, time) = (format!("{host}:/b"), String::new());
             let said = InForce { brick, asked: Some(asked), project: Some(7), limits, time, problem: None };
-            Some(SeenPv { in_force: Some(said), total: 1 << 30, used: 1 << 29, block: 4096 })
+            Ok(Some(SeenPv { in_force: Some(said), total: 1 << 30, used: 1 << 29, block: 4096 }))
         };
         let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let daemon = |host: &str| {
@@ -233,8 +230,8 @@ mod tests {
             Some(Daemon { brick, version, time, problem: None })
         };
         let seen = [
-            Ok(Seen { daemon: daemon("g1"), pvs: vec![in_force("g1"), None] }),
-            Ok(Seen { daemon: daemon("g2"), pvs: vec![in_force("g1"), None] }),
+            Ok(Seen { daemon: daemon("g1"), pvs: vec![in_force("g1"), Ok(None)] }),
+            Ok(Seen { daemon: daemon("g2"), pvs: vec![in_force("g1"), Ok(None)] }),
             Err("it is down".to_owned()),
         ];
         let report = Report::new("vol".into(), None, &bricks, &seen, pvs.clone());

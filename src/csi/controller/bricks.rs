@@ -1,7 +1,7 @@
 //! The bricks of pools, each mounted alone and read-only while somebody wants to know how it is.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
@@ -42,6 +42,12 @@ const SWEEP: Duration = Duration::from_secs(60);
 /// For a brick to be mounted.
 const MOUNT: Duration = Duration::from_secs(10);
 
+/// For one to be unmounted.
+const UNMOUNT: Duration = Duration::from_secs(20);
+
+/// Between two looks at whether it is.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// One that could not be mounted is not tried again for so long.
 const FAILED: Duration = Duration::from_secs(5);
 
@@ -61,7 +67,14 @@ struct Inner<M> {
     /// Where they are mounted.
     mnt: PathBuf,
     is_visible: fn(&Path) -> bool,
-    entries: Mutex<HashMap<(PoolId, Address), Arc<Entry>>>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    entries: HashMap<(PoolId, Address), Arc<Entry>>,
+    /// Roots that are being unmounted; nothing is mounted there meanwhile.
+    closing: HashSet<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -83,7 +96,7 @@ impl<M> Clone for Bricks<M> {
 impl<M: Mounts> Bricks<M> {
     /// Mounts bricks below `mnt`. What an earlier run has left there goes when nobody wants it.
     pub(super) fn open(mounts: M, mnt: &Path, is_visible: fn(&Path) -> bool) -> Self {
-        let inner = Inner { mounts, mnt: mnt.to_owned(), is_visible, entries: Mutex::default() };
+        let inner = Inner { mounts, mnt: mnt.to_owned(), is_visible, kept: Mutex::default() };
         let this = Self(Arc::new(inner));
         tokio::spawn(sweep(Arc::downgrade(&this.0)));
         this
@@ -110,7 +123,7 @@ impl<M: Mounts> Bricks<M> {
         }
         let (this, parameters, brick) = (self.clone(), parameters.clone(), brick.clone());
         // It goes on when nobody waits any more.
-        let looking = tokio::spawn(async move { this.see(&entry, &parameters, brick, paths).await });
+        let looking = tokio::spawn(async move { this.see(&entry, &parameters, brick, paths, within).await });
         match timeout(within, looking).await {
             Ok(Ok(seen)) => seen,
             Ok(Err(error)) => Err(failed(Code::Internal, format_args!("a defect of kadalu: {error}"))),
@@ -124,13 +137,15 @@ impl<M: Mounts> Bricks<M> {
         parameters: &Parameters,
         brick: Address,
         paths: Arc<[String]>,
+        within: Duration,
     ) -> Result<Seen, Status> {
         let mounted = entry.live.get(|_| true, |_| self.mount(entry, parameters, brick)).await;
         let one =
             mounted.inspect_err(|status| *lock(&entry.failed) = Some((Instant::now(), status.clone())))?;
         *lock(&entry.failed) = None;
-        let Ok(worker) = entry.workers.clone().acquire_owned().await else {
-            return Err(failed(Code::Unavailable, "it is being unmounted"));
+        let Ok(Ok(worker)) = timeout(within, entry.workers.clone().acquire_owned()).await else {
+            let sentence = format!("{WORKERS} looks at it have not ended: it hangs");
+            return Err(failed(Code::Unavailable, sentence));
         };
         let of_thread = one.clone();
         let seen = blocking(move || {
@@ -152,6 +167,14 @@ impl<M: Mounts> Bricks<M> {
         brick: Address,
     ) -> Result<Arc<OneBrick>, Status> {
         let root = &entry.root;
+        let unmounted = async {
+            while lock(&self.0.kept).closing.contains(root) {
+                sleep(PAUSE).await;
+            }
+        };
+        if timeout(MOUNT, unmounted).await.is_err() {
+            return Err(failed(Code::Unavailable, format_args!("{} is being unmounted", root.display())));
+        }
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(root);
         if let Err(error) = made.or_else(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => Ok(()),
@@ -187,16 +210,16 @@ impl<M: Mounts> Bricks<M> {
 
     /// Whether bricks of a pool are mounted.
     pub(super) fn has(&self, pool: &PoolId) -> bool {
-        lock(&self.0.entries).keys().any(|(of, _)| of == pool)
+        lock(&self.0.kept).entries.keys().any(|(of, _)| of == pool)
     }
 
     /// Unmounts the bricks that a pool has no more.
     pub(super) fn keep(&self, pool: &PoolId, bricks: &[Address]) {
         let gone = |(of, brick): &(PoolId, Address)| of == pool && !bricks.contains(brick);
-        let entries = self.0.take(|key, _| gone(key));
-        if !entries.is_empty() {
+        let roots = self.0.take(|key, _| gone(key));
+        if !roots.is_empty() {
             let inner = self.0.clone();
-            tokio::spawn(async move { inner.unmount(entries.iter().map(|entry| &*entry.root)).await });
+            tokio::spawn(async move { inner.unmount(roots).await });
         }
     }
 
@@ -211,37 +234,54 @@ impl<M: Mounts> Bricks<M> {
                 failed: Mutex::default(),
             })
         };
-        lock(&self.0.entries).entry((pool.clone(), brick.clone())).or_insert_with(make).clone()
+        lock(&self.0.kept).entries.entry((pool.clone(), brick.clone())).or_insert_with(make).clone()
     }
 }
 
 impl<M> Inner<M> {
-    /// Takes out those that are to go and that nobody looks at.
-    fn take(&self, goes: impl Fn(&(PoolId, Address), &Entry) -> bool) -> Vec<Arc<Entry>> {
+    /// Takes out those that are to go and that nobody looks at: their roots, which are to be unmounted.
+    fn take(&self, goes: impl Fn(&(PoolId, Address), &Entry) -> bool) -> Vec<PathBuf> {
         let goes = |key: &_, entry: &mut Arc<Entry>| {
-            entry.workers.available_permits() == WORKERS && goes(key, entry)
+            // Whoever is about to look has it too.
+            let idle = Arc::strong_count(entry) == 1 && entry.workers.available_permits() == WORKERS;
+            idle && goes(key, entry)
         };
-        lock(&self.entries).extract_if(goes).map(|(_, entry)| entry).collect()
+        let mut kept = lock(&self.kept);
+        let roots: Vec<_> = kept.entries.extract_if(goes).map(|(_, entry)| entry.root.clone()).collect();
+        kept.closing.extend(roots.iter().cloned());
+        roots
+    }
+
+    /// Takes mounts of bricks that nobody has asked for in this run.
+    fn take_strangers(&self) -> Vec<PathBuf> {
+        let there = fs::read_dir(&self.mnt).into_iter().flatten().flatten();
+        let there = there.filter(|entry| entry.file_name().to_string_lossy().contains(MARK));
+        let there: Vec<_> = there.map(|entry| entry.path()).collect();
+        let mut kept = lock(&self.kept);
+        let known: HashSet<_> = kept.entries.values().map(|entry| &entry.root).collect();
+        let is_strange = |root: &PathBuf| !known.contains(root) && !kept.closing.contains(root);
+        let roots: Vec<_> = there.into_iter().filter(is_strange).collect();
+        kept.closing.extend(roots.iter().cloned());
+        roots
     }
 }
 
 impl<M: Mounts> Inner<M> {
-    async fn unmount(&self, roots: impl Iterator<Item = &Path>) {
+    /// Unmounts what was taken.
+    async fn unmount(&self, roots: Vec<PathBuf>) {
         for root in roots {
-            if let Err(error) = self.mounts.unmount(root, true).await {
-                warn!(target: "kadalu", root = %root.display(), %error, "the mount of a brick stays");
+            let trouble = match timeout(UNMOUNT, self.mounts.unmount(&root, true)).await {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(_) => Some("the mount host does not answer".to_owned()),
+            };
+            if let Some(error) = trouble {
+                warn!(target: "kadalu", root = %root.display(), error, "the mount of a brick stays");
             }
             // Where it is mounted all the same, it stays.
-            let _ = fs::remove_dir(root);
+            let _ = fs::remove_dir(&root);
+            lock(&self.kept).closing.remove(&root);
         }
-    }
-
-    /// Mounts of bricks that nobody has asked for in this run.
-    fn strangers(&self) -> Vec<PathBuf> {
-        let known: Vec<_> = lock(&self.entries).values().map(|entry| entry.root.clone()).collect();
-        let there = fs::read_dir(&self.mnt).into_iter().flatten().flatten();
-        let there = there.filter(|entry| entry.file_name().to_string_lossy().contains(MARK));
-        there.map(|entry| entry.path()).filter(|root| !known.contains(root)).collect()
     }
 }
 
@@ -252,9 +292,134 @@ async fn sweep<M: Mounts>(inner: std::sync::Weak<Inner<M>>) {
         sleep(SWEEP).await;
         let Some(inner) = inner.upgrade() else { return };
         let idle = inner.take(|_, entry| lock(&entry.used).elapsed() > IDLE);
-        inner.unmount(idle.iter().map(|entry| &*entry.root)).await;
+        inner.unmount(idle).await;
         if begun.elapsed() > IDLE {
-            inner.unmount(inner.strangers().iter().map(PathBuf::as_path)).await;
+            inner.unmount(inner.take_strangers()).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc::UnboundedSender;
+
+    use super::*;
+    use crate::mount::{
+        Error,
+        generated::{ListReply, Mounted, Usage},
+    };
+
+    /// Mounts nothing, and unmounts for as long as it is told.
+    #[derive(Debug, Clone, Default)]
+    struct Slow(Arc<Mutex<(Duration, Vec<&'static str>)>>);
+
+    impl Mounts for Slow {
+        async fn mount(&self, _: MountRequest, _: UnboundedSender<String>) -> Result<Mounted, Error> {
+            lock(&self.0).1.push("mount");
+            Ok(Mounted::default())
+        }
+
+        async fn unmount(&self, _: &Path, _: bool) -> Result<(), Error> {
+            let takes = lock(&self.0).0;
+            sleep(takes).await;
+            lock(&self.0).1.push("unmounted");
+            Ok(())
+        }
+
+        async fn list(&self) -> Result<ListReply, Error> {
+            Ok(ListReply::default())
+        }
+
+        async fn usage(&self, _: &Path, _: Duration) -> Result<Usage, Error> {
+            Ok(Usage::default())
+        }
+
+        async fn replace(&self, _: &Path) -> Result<i32, Error> {
+            Ok(0)
+        }
+
+        async fn accept_replaced(&self, volume: &str) -> Result<String, Error> {
+            Ok(volume.to_owned())
+        }
+    }
+
+    struct Bed {
+        dir: tempfile::TempDir,
+        mounts: Slow,
+        pool: PoolId,
+        brick: Address,
+    }
+
+    impl Bed {
+        fn new(takes: Duration) -> Self {
+            let mounts = Slow::default();
+            lock(&mounts.0).0 = takes;
+            let pool = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e801".parse().unwrap();
+            let brick = Address { host: "g1".into(), path: "/b".into() };
+            Self { dir: tempfile::tempdir().unwrap(), mounts, pool, brick }
+        }
+
+        fn open(&self) -> Bricks<Slow> {
+            Bricks::open(self.mounts.clone(), self.dir.path(), |_| true)
+        }
+
+        async fn look(&self, bricks: &Bricks<Slow>, within: Duration) -> Result<Seen, Status> {
+            let parameters = Parameters::default();
+            bricks.look(&self.pool, &parameters, &self.brick, [].into(), within).await
+        }
+
+        fn calls(&self) -> Vec<&'static str> {
+            lock(&self.mounts.0).1.clone()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_mounted_where_it_is_being_unmounted() {
+        let bed = Bed::new(Duration::from_secs(2));
+        let bricks = bed.open();
+        bed.look(&bricks, MOUNT).await.unwrap();
+        bricks.keep(&bed.pool, &[]);
+        assert!(!bricks.has(&bed.pool));
+        bed.look(&bricks, MOUNT).await.unwrap();
+        assert_eq!(bed.calls(), ["mount", "unmounted", "mount"]);
+        drop(bricks);
+        // What another run has left goes, and comes again for who wants it.
+        let bricks = bed.open();
+        sleep(IDLE + SWEEP + Duration::from_secs(1)).await;
+        bed.look(&bricks, MOUNT).await.unwrap();
+        assert_eq!(bed.calls()[3..], ["unmounted", "mount"]);
+        // One that hangs is waited for so long and no longer.
+        lock(&bed.mounts.0).0 = Duration::MAX;
+        bricks.keep(&bed.pool, &[]);
+        let status = bed.look(&bricks, MOUNT * 2).await.unwrap_err();
+        assert!(status.message().contains("is being unmounted"), "{status}");
+        sleep(UNMOUNT).await;
+        bed.look(&bricks, MOUNT).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_whose_mount_is_gone_is_mounted_anew() {
+        let bed = Bed::new(Duration::ZERO);
+        let bricks = bed.open();
+        bed.look(&bricks, MOUNT).await.unwrap();
+        fs::remove_dir(&bricks.entry(&bed.pool, &bed.brick).root).unwrap();
+        assert_eq!(bed.look(&bricks, MOUNT).await.unwrap_err().code(), Code::Unavailable);
+        bed.look(&bricks, MOUNT).await.unwrap();
+        assert_eq!(bed.calls(), ["mount", "mount"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_others_does_not_wait_for_ever() {
+        let bed = Bed::new(Duration::ZERO);
+        let bricks = bed.open();
+        bed.look(&bricks, MOUNT).await.unwrap();
+        let entry = bricks.entry(&bed.pool, &bed.brick);
+        let _all = entry.workers.clone().acquire_many_owned(WORKERS as u32).await.unwrap();
+        let begun = Instant::now();
+        assert_eq!(bed.look(&bricks, MOUNT).await.unwrap_err().code(), Code::Unavailable);
+        assert_eq!(begun.elapsed(), MOUNT);
+        sleep(PAUSE).await;
+        // Its task has ended too.
+        assert_eq!(Arc::strong_count(&entry), 2);
     }
 }

@@ -52,11 +52,13 @@ impl<M: Mounts> Controller<M> {
         let Asked { name, component, range, size, parameters } = asked;
         let hosts = parameters.servers.clone();
         let home = self.pools.home(parameters).await?;
-        home.suits()?;
         let (kind, parameters) = (home.kind(), &home.parameters);
         let quota = parameters.quota.unwrap_or(self.quota);
-        if quota == QuotaPolicy::Required && kind == PvKind::Subdirectory {
-            home.volume().map_or(Ok(()), check_possible)?;
+        let promised = quota == QuotaPolicy::Required && kind == PvKind::Subdirectory;
+        let possible = || if promised { home.volume().map_or(Ok(()), check_possible) } else { Ok(()) };
+        match home.suits().map_err(Status::from).and_then(|()| possible()) {
+            Err(status) if promised => return Err(self.unless_made(&home.id, &component, status).await),
+            suits => suits?,
         }
         if self.pools.learn(&home)? {
             for warning in home.warnings() {
@@ -64,11 +66,14 @@ impl<M: Mounts> Controller<M> {
             }
         }
         let handle = match kind {
-            PvKind::Subdirectory => Handle::Pv { pool: home.id.clone(), component },
-            PvKind::Whole => Handle::Whole { pool: home.id.clone(), component },
+            PvKind::Subdirectory => Handle::Pv { pool: home.id.clone(), component: component.clone() },
+            PvKind::Whole => Handle::Whole { pool: home.id.clone(), component: component.clone() },
         };
         let volume_id = handle.to_string();
         let _own = self.operations.begin_also(&volume_id)?;
+        if promised && let Err(status) = self.check_possible_now(&home.id).await {
+            return Err(self.unless_made(&home.id, &component, status).await);
+        }
         let reclaim = parameters.reclaim.unwrap_or_default();
         let (soft_percent, inodes) = (parameters.soft_limit, parameters.inodes);
         let new = NewPv { name, size, reclaim, quota, soft_percent, inodes, mode: None };

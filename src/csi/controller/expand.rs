@@ -18,7 +18,8 @@ use crate::{
     storage::{
         Error, Reason,
         handle::{Handle, PoolId},
-        pool::{Pool, Range},
+        pool::{Pool, Pv, Range},
+        record::QuotaPolicy,
     },
 };
 
@@ -87,14 +88,22 @@ impl<M: Mounts> Controller<M> {
         deadline: Deadline,
     ) -> Result<u64, Status> {
         let overcommit = self.pools.parameters(pool).await?.overcommit.unwrap_or(1.0);
-        let grow = move |pool: &Pool| {
-            if pool.get(&component)?.is_some_and(|pv| !is_in_use(&pv)) {
-                let sentence =
-                    format!("the PV {component} was deleted, and its data is retained; see kadalu pvs");
-                return Err(Error::new(Reason::NotFound, sentence));
+        let name = component.clone();
+        let find = move |pool: &Pool| match pool.get(&name)? {
+            Some(pv) if !is_in_use(&pv) => {
+                let sentence = format!("the PV {name} was deleted, and its data is retained; see kadalu pvs");
+                Err(Error::new(Reason::NotFound, sentence))
             }
-            pool.expand(&component, &range, overcommit)
+            found => Ok(found),
         };
+        let required = |pv: &Pv| pv.quota.unwrap_or(self.quota) == QuotaPolicy::Required;
+        // One that has grown already has only to wait.
+        let grows =
+            self.pools.run(pool, find).await?.is_some_and(|pv| required(&pv) && !range.holds(pv.size));
+        if grows {
+            self.check_possible_now(pool).await?;
+        }
+        let grow = move |pool: &Pool| pool.expand(&component, &range, overcommit);
         let pv = self.pools.run(pool, grow).await?;
         self.enforce(pool, &pv, pv.quota.unwrap_or(self.quota), deadline.left() * 3 / 4).await?;
         Ok(pv.size)

@@ -1,6 +1,10 @@
 //! The limit that a PV is to have, stated where every brick can read it: see [`crate::storage::quota`].
 
-use super::{Pool, records, tree::Directory};
+use super::{
+    Pool,
+    records::{self, Found},
+    tree::Directory,
+};
 use crate::storage::{
     Error,
     layout::Place,
@@ -18,7 +22,7 @@ impl Pool {
         let root = self.root()?;
         let Some(found) = records::read(&root, &place)? else { return Ok(None) };
         if let Some(info) = root.open(&place.info())? {
-            state(&info, &place.record(), found.asked.as_ref(), true)?;
+            state(&info, &place.record(), &found, true)?;
         }
         Ok(found.asked)
     }
@@ -37,9 +41,10 @@ pub(super) fn attribute(asked: Option<&Asked>) -> Result<Vec<u8>, Error> {
     quota::write(&asked).map_err(|error| Error::other("cannot write the limit of a PV", error))
 }
 
-/// States the limit that a record asks for at the record, where it is not stated; with `anew`, in any case.
-pub(super) fn state(info: &Directory, record: &str, asked: Option<&Asked>, anew: bool) -> Result<(), Error> {
-    let value = attribute(asked)?;
+/// States the limit that a record asks for at the record, where it is not stated; with `anew`, in any case. One that has
+/// taken its place since it was read states its own.
+pub(super) fn state(info: &Directory, record: &str, found: &Found, anew: bool) -> Result<(), Error> {
+    let value = attribute(found.asked.as_ref())?;
     let new = |there: Option<Vec<u8>>| (anew || there.as_ref() != Some(&value)).then_some(value);
-    info.change_attribute(record, ASKED, new)
+    info.change_attribute(record, found.inode, ASKED, new)
 }

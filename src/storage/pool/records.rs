@@ -292,7 +292,7 @@ fn found(
     }
     let Some((bytes, stat)) = directory.read(name, MAX_RECORD)? else { return Ok(None) };
     let found = parse(&bytes, &stat, || directory.at(name))?;
-    if sweeping && let Err(error) = quota::state(directory, name, found.asked.as_ref(), false) {
+    if sweeping && let Err(error) = quota::state(directory, name, &found, false) {
         tracing::warn!(%error, "the limit of a PV is not stated for its bricks");
     }
     Ok(Some((place, found)))

@@ -314,11 +314,12 @@ impl Directory {
         }
     }
 
-    /// Changes an attribute of a plain file in this directory, where the volume knows such: `new` is given what it is and says
-    /// what it is to be, or none for that it stays.
+    /// Changes an attribute of a plain file in this directory, if it is that of this inode and the volume knows such: `new` is
+    /// given what it is and says what it is to be, or none for that it stays.
     pub(super) fn change_attribute(
         &self,
         file: &str,
+        inode: u64,
         name: &str,
         new: impl FnOnce(Option<Vec<u8>>) -> Option<Vec<u8>>,
     ) -> Result<(), Error> {
@@ -328,7 +329,7 @@ impl Directory {
             seam::step().and_then(|()| rustix::fs::openat2(&self.fd, file, open, Mode::empty(), BELOW));
         let Some(fd) = none(opened).doing(words)? else { return Ok(()) };
         let stat = rustix::fs::fstat(&fd).doing(words)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        if stat.st_ino != inode || FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Ok(());
         }
         let there = Self { fd, path: self.path.join(file) };

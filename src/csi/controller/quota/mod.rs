@@ -17,12 +17,12 @@ use tonic::{Code, Status};
 use tracing::{debug, info, warn};
 
 use self::view::View;
-use super::{Controller, bricks::Bricks, lock, pools::flight::Flight};
+use super::{Controller, bricks::Bricks, find::is_in_use, lock, pools::flight::Flight};
 use crate::{
     csi::status::failed,
     mount::control::Mounts,
     storage::{
-        enforced::{self, DataBrick, Doubt, bricks, impossible, judge, of_daemon, summary},
+        enforced::{self, DataBrick, Doubt, bricks, impossible, judge_nth, of_daemon, summary},
         handle::PoolId,
         pool::{Pv, Seen},
         quota::{Asked, Problem, QUOTAD},
@@ -38,7 +38,7 @@ const BEST_EFFORT: Duration = Duration::from_secs(2);
 const ALIVE: Duration = Duration::from_secs(60);
 
 /// What kind of volume a pool is may have been told so long ago where a limit is required, and where it is not.
-const FRESH: Duration = Duration::from_secs(2);
+pub(super) const FRESH: Duration = Duration::from_secs(2);
 const KNOWN: Duration = Duration::from_secs(60);
 
 /// When a limit that does not come is stated anew.
@@ -137,12 +137,43 @@ pub(super) fn check_possible(kind: &Kind) -> Result<(), Status> {
     Err(failed(Code::FailedPrecondition, sentence))
 }
 
+/// Of a PV that exists, nothing is final: who gave up would leave it behind.
+fn still(pv: &str, status: &Status) -> Status {
+    let sentence = format!("{pv} exists, and its limit is not known to be in force: {}", status.message());
+    failed(Code::Unavailable, sentence)
+}
+
 impl<M: Mounts> Controller<M> {
+    /// Refuses to promise limits that no brick can keep, by what a volume is now.
+    ///
+    /// # Errors
+    /// `FAILED_PRECONDITION`, or why it is not known what the volume is.
+    pub(super) async fn check_possible_now(&self, pool: &PoolId) -> Result<(), Status> {
+        check_possible(&self.kind(pool, FRESH).await?)
+    }
+
+    /// Why a PV is not made; `UNAVAILABLE` where an earlier try has made it, or may have.
+    pub(super) async fn unless_made(&self, pool: &PoolId, component: &str, refused: Status) -> Status {
+        if self.pools.known().get(pool).is_none() {
+            return refused;
+        }
+        let name = component.to_owned();
+        match self.pools.run(pool, move |pool| pool.get(&name)).await {
+            Ok(pv) if pv.as_ref().is_some_and(is_in_use) => still(component, &refused),
+            Ok(_) => refused,
+            Err(unknown) => {
+                let (refused, unknown) = (refused.message(), unknown.message());
+                let sentence = format!("{refused}; it is not known whether {component} exists: {unknown}");
+                failed(Code::Unavailable, sentence)
+            }
+        }
+    }
+
     /// Waits until the limit of a PV is in force on each brick, as its policy has it; at most so long.
     ///
     /// # Errors
-    /// Only by the policy `required`: `UNAVAILABLE` where a brick does not enforce it, which is no end: the next call goes on
-    /// waiting.
+    /// Only by the policy `required`: `UNAVAILABLE` whatever keeps it from being known that every brick enforces it, which is no
+    /// end: the PV exists, and the next call goes on waiting.
     pub(super) async fn enforce(
         &self,
         pool: &PoolId,
@@ -159,14 +190,9 @@ impl<M: Mounts> Controller<M> {
             (QuotaPolicy::Required, Some(asked)) => {
                 let begun = Instant::now();
                 let within = self.limits.wait.min(within);
-                let kind = self.kind(pool, FRESH).await.map_err(|status| {
-                    let why = status.message();
-                    failed(
-                        status.code(),
-                        format_args!("the limit of {} is not known to be in force: {why}", pv.path),
-                    )
-                })?;
-                check_possible(&kind)?;
+                let unknown = |status: Status| still(&pv.path, &status);
+                let kind = self.kind(pool, FRESH).await.map_err(unknown)?;
+                check_possible(&kind).map_err(unknown)?;
                 let doubts = self.wait(pool, pv, asked, bricks(&kind), begun + within, true).await;
                 if doubts.is_empty() {
                     return Ok(());
@@ -241,13 +267,8 @@ impl<M: Mounts> Controller<M> {
     ) -> Vec<(Address, Doubt)> {
         let seen = self.look(pool, bricks, [path.to_owned()].into(), within).await;
         let doubt = |(brick, seen): (&DataBrick, Result<Seen, Status>)| {
-            let judged = match seen {
-                Ok(seen) => {
-                    let pv = seen.pvs.first().and_then(Option::as_ref);
-                    judge(brick, asked, seen.daemon.as_ref(), pv, SystemTime::now())
-                }
-                Err(status) => Err(Doubt::Unreachable(status.message().to_owned())),
-            };
+            let seen = seen.as_ref().map_err(Status::message);
+            let judged = judge_nth(brick, asked, seen, 0, SystemTime::now());
             judged.err().map(|doubt| (brick.address.clone(), doubt))
         };
         bricks.iter().zip(seen).filter_map(doubt).collect()

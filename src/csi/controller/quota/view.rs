@@ -3,8 +3,9 @@
 use std::{collections::HashMap, sync::Arc, time::Duration, time::SystemTime};
 
 use tokio::time::Instant;
+use tonic::Status;
 
-use super::{Doubt, KNOWN, Lack, enforced::bricks, enforced::impossible, judge};
+use super::{KNOWN, Lack, enforced::bricks, enforced::impossible, judge_nth};
 use crate::{
     csi::controller::{Controller, list::Listed},
     mount::control::Mounts,
@@ -80,7 +81,7 @@ impl<M: Mounts> Controller<M> {
         let of = self.limits.of(pool);
         let good = |view: &Arc<View>| view.at.elapsed() < BELIEVED && pvs.iter().all(|pv| view.is_of(pv));
         let made = of.view.get(good, |_| async { Ok(Arc::new(self.see(pool, pvs).await)) }).await;
-        made.unwrap_or_else(|_: tonic::Status| Arc::new(View { at: Instant::now(), pvs: HashMap::new() }))
+        made.unwrap_or_else(|_: Status| Arc::new(View { at: Instant::now(), pvs: HashMap::new() }))
     }
 
     async fn see(&self, pool: &PoolId, pvs: &[&Pv]) -> View {
@@ -104,13 +105,7 @@ impl<M: Mounts> Controller<M> {
         let lack = |n: usize, pv: &Pv| {
             let asked = pv.asked.as_ref()?;
             let doubts = bricks.iter().zip(&seen).filter_map(|(brick, seen)| {
-                let judged = match seen {
-                    Ok(seen) => {
-                        let of_pv = seen.pvs.get(n).and_then(Option::as_ref);
-                        judge(brick, asked, seen.daemon.as_ref(), of_pv, now)
-                    }
-                    Err(status) => Err(Doubt::Unreachable(status.message().to_owned())),
-                };
+                let judged = judge_nth(brick, asked, seen.as_ref().map_err(Status::message), n, now);
                 judged.err().map(|doubt| (brick.address.clone(), doubt))
             });
             let doubts: Vec<_> = doubts.collect();
@@ -125,7 +120,7 @@ impl<M: Mounts> Controller<M> {
 
     /// What kind of volume a pool is, if it is worth looking at its bricks.
     async fn before(&self, pool: &PoolId) -> Result<crate::volfile::Kind, Lack> {
-        let unknown = |status: tonic::Status| Lack::Unknown(status.message().to_owned());
+        let unknown = |status: Status| Lack::Unknown(status.message().to_owned());
         let kind = self.kind(pool, KNOWN).await.map_err(unknown)?;
         if let Some(problem) = impossible(&kind) {
             return Err(Lack::Volume(problem));

@@ -7,12 +7,16 @@ use tonic::{Code, Request, Status};
 
 use super::bed::{Bed, Behaviour, MIB, failure, id, inner};
 use crate::{
-    csi::generated::{
-        CapacityRange, ControllerExpandVolumeRequest, ControllerGetVolumeHealthRequest,
-        ControllerListVolumeHealthRequest, Volume, controller_server::Controller as _,
+    csi::{
+        controller::quota::FRESH,
+        generated::{
+            CapacityRange, ControllerExpandVolumeRequest, ControllerGetVolumeHealthRequest,
+            ControllerListVolumeHealthRequest, Volume, controller_server::Controller as _,
+        },
     },
     mount::Reason,
     storage::quota::{self, Asked, Code as Lack, Daemon, IN_FORCE, InForce, Problem, QUOTAD, Share},
+    volfile::example::Example,
 };
 
 const SHARE: Share = Share { data: 1, arbiter: false };
@@ -124,6 +128,8 @@ async fn what_is_required_is_given_out_when_every_brick_enforces_it() {
     rustix::fs::removexattr(root.join(&path), IN_FORCE).unwrap();
     third("mounted without prjquota").await;
     enforce(&bed, 2);
+    third("mounted without prjquota").await;
+    set(&root, QUOTAD, &daemon(&name, None));
     let volume = required().await.unwrap();
     assert_eq!(volume.volume_id, format!("{}/pvc-1", id(1)));
     assert_eq!(health(&bed, &volume).await, None);
@@ -260,4 +266,27 @@ async fn what_no_brick_can_keep_is_not_promised() {
         assert!(bed.mounts.mounted().iter().all(|request| request.volume != volume));
         bed.ask(bed.request("pvc-1", 1, &with("best-effort"))).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn what_was_promised_once_is_refused_for_good_no_more() {
+    let bed = Bed::start().await;
+    let create = || bed.ask(bed.request("pvc-1", 1, &[("quota", "required")]));
+    assert_eq!(failure(create().await).0, Code::Unavailable);
+    let size = pv(&bed).1.size as i64;
+    let volume = Volume { volume_id: format!("{}/pvc-1", id(1)), ..Default::default() };
+    // Nobody limits what is distributed: neither of the PVs that are to come is made, and neither is this one larger.
+    let distributed = Example::with_bricks("vol", 3, 6).option("cluster/replicate", "volume-id", &id(1));
+    bed.cluster.publish("vol", distributed.volfile().render().unwrap()).unwrap();
+    tokio::time::sleep(FRESH).await;
+    let (code, sentence) = failure(expand(&bed, &volume, size + MIB).await);
+    assert!(code == Code::FailedPrecondition && sentence.contains("cannot be kept"), "{sentence}");
+    assert_eq!(pv(&bed).1.size as i64, size);
+    // What exists may be enforced again: who gave up would leave it behind.
+    for status in [create().await.map(drop), expand(&bed, &volume, size).await.map(drop)] {
+        let (code, sentence) = failure(status);
+        assert!(code == Code::Unavailable && sentence.contains("pvc-1 exists"), "{sentence}");
+    }
+    let (code, _) = failure(bed.ask(bed.request("pvc-2", 1, &[("quota", "required")])).await);
+    assert_eq!((code, bed.pool(1).get("pvc-2").unwrap()), (Code::FailedPrecondition, None));
 }

@@ -1,6 +1,6 @@
 //! The limit of a PV, stated at its record.
 
-use super::*;
+use super::{super::tree::seam, *};
 use crate::storage::quota::{self, ASKED, Asked, generation};
 
 /// What is stated at a record.
@@ -29,6 +29,32 @@ fn a_record_states_its_limit_from_its_first_moment() {
     assert_eq!(lab.pool().get("a").unwrap().unwrap().asked, grown.asked);
     lab.pool().delete("a", Reclaim::Delete).unwrap();
     assert_eq!(lab.pool().restore("a", "a").unwrap().asked, stated(&lab, &pv));
+}
+
+#[test]
+fn the_limit_of_a_record_is_not_stated_at_the_next_one() {
+    let lab = Lab::new();
+    if !has_attributes(&lab) {
+        return;
+    }
+    let pv = lab.create("a", Reclaim::Retain);
+    let grow = |times: u64, step| {
+        let root = lab.root.path().to_owned();
+        let expand = move || {
+            let larger = Range { required: times * SIZE, limit: None };
+            Pool::open(&root).unwrap().expand("a", &larger, 1.0).unwrap();
+        };
+        let there = seam::at_step(step, expand, || drop(lab.pool().state_quota("a")));
+        (there, lab.pool().get("a").unwrap().unwrap().asked)
+    };
+    for times in 2.. {
+        let (there, asked) = grow(times, times as u32 - 2);
+        if !there {
+            assert!(times > 5, "no step between them");
+            return;
+        }
+        assert_eq!((stated(&lab, &pv), asked.as_ref().unwrap().size), (asked.clone(), times * SIZE));
+    }
 }
 
 #[test]
