@@ -34,6 +34,9 @@ const READ: Duration = Duration::from_secs(60);
 /// What one crawl may take beyond its time before its brick counts as hung.
 const GRACE: Duration = Duration::from_secs(120);
 
+/// What takes longer to end counts as hung.
+const END: Duration = Duration::from_secs(10);
+
 /// What is looked after, and how.
 #[derive(Debug)]
 pub struct Config {
@@ -60,7 +63,7 @@ pub struct Watched(Arc<Mutex<State>>);
 pub struct State {
     /// By their names.
     pub bricks: BTreeMap<String, Seen>,
-    /// What is wrong with glusterd's files and the lists, a sentence each.
+    /// What is wrong with glusterd's files and the lists, and which bricks of them cannot be looked after; a sentence each.
     pub faults: Vec<String>,
 }
 
@@ -147,7 +150,7 @@ impl State {
         for (count, what) in [
             (ill, "PVs without what was asked"),
             (bricks, "bricks without limits"),
-            (self.faults.len(), "faults in glusterd's files and the lists"),
+            (self.faults.len(), "faults in what is exported"),
         ] {
             if count > 0 {
                 words += &format!(", {what}: {count}");
@@ -179,13 +182,18 @@ struct Bricks {
     /// None until glusterd's files could be read.
     exports: Option<Exports>,
     read: Instant,
+    /// What is wrong with glusterd's files and the lists.
+    faults: Vec<String>,
     workers: BTreeMap<String, (LocalBrick, Worker)>,
+    /// What has looked after bricks, since when it is to end: it may hang in their file systems.
+    ending: BTreeMap<String, (Instant, JoinHandle<()>)>,
 }
 
 impl Bricks {
     fn new(config: Config, kernel: Arc<dyn Kernel>) -> Self {
-        let (state, workers) = (Watched::default(), BTreeMap::new());
-        Self { config, kernel, state, exports: None, read: Instant::now(), workers }
+        let (state, faults) = (Watched::default(), Vec::new());
+        let (workers, ending) = (BTreeMap::new(), BTreeMap::new());
+        Self { config, kernel, state, exports: None, read: Instant::now(), faults, workers, ending }
     }
 
     /// Goes on until nobody can stop it any more.
@@ -203,12 +211,13 @@ impl Bricks {
         if self.exports.as_ref().is_none_or(Exports::changed) || self.read.elapsed() >= READ {
             self.read = Instant::now();
             let now = Exports::read(&self.config.glusterd);
-            self.tell(now.as_ref().map_or_else(|why| vec![why.clone()], |now| now.faults.clone()));
+            self.faults = now.as_ref().map_or_else(|why| vec![why.clone()], |now| now.faults.clone());
             // Where it is not known what is exported, what was is looked after further on.
             self.exports = now.ok().or(self.exports.take());
         }
         let bricks = self.exports.as_ref().map_or_else(Vec::new, |exports| exports.bricks.clone());
-        self.take_up(&bricks);
+        let not_taken_up = self.take_up(&bricks);
+        self.tell(self.faults.iter().cloned().chain(not_taken_up).collect());
         self.look();
     }
 
@@ -221,16 +230,28 @@ impl Bricks {
         state.faults = faults;
     }
 
-    /// Starts and stops workers, so that these bricks and no others are looked after.
-    fn take_up(&mut self, bricks: &[LocalBrick]) {
+    /// Starts and stops workers, so that these bricks and no others are looked after; says which cannot be, and why.
+    fn take_up(&mut self, bricks: &[LocalBrick]) -> Vec<String> {
+        self.ending.retain(|_, (_, thread)| !thread.is_finished());
+        let mut faults = Vec::new();
         let gone = |(brick, _): &(LocalBrick, Worker)| !bricks.contains(brick);
         for (name, (brick, worker)) in self.workers.extract_if(.., |_, looked_after| gone(looked_after)) {
-            worker.stop();
             self.state.lock().bricks.remove(&name);
             info!(target: "kadalu", brick = name, volume = brick.volume, "no longer looked after; its limits stay");
+            // Not waited for, or a brick that hangs would keep all others from being followed.
+            self.ending.extend(worker.end().map(|thread| (name, (Instant::now(), thread))));
         }
         for brick in bricks.iter().filter(|brick| !self.workers.contains_key(&brick.name)).collect::<Vec<_>>()
         {
+            let name = &brick.name;
+            if let Some((since, _)) = self.ending.get(name) {
+                // That is tried again at the next turn, too.
+                if since.elapsed() >= END {
+                    let why = "what has looked after it does not end: its file system may hang";
+                    faults.push(format!("{name} cannot be looked after anew: {why}"));
+                }
+                continue;
+            }
             match Worker::start(brick.clone(), self.config.options.clone(), self.kernel.clone()) {
                 Ok(worker) => {
                     info!(target: "kadalu", brick = brick.name, volume = brick.volume, "looked after");
@@ -239,9 +260,12 @@ impl Bricks {
                     self.workers.insert(brick.name.clone(), (brick.clone(), worker));
                 }
                 // It is tried again at the next turn.
-                Err(error) => warn!(target: "kadalu", brick = brick.name, %error, "cannot look after it"),
+                Err(error) => faults.push(format!(
+                    "{name} cannot be looked after: {error}; see LimitNOFILE and TasksMax of quotad's unit"
+                )),
             }
         }
+        faults
     }
 
     /// How long a brick of which a look takes so long may go without one.
@@ -350,8 +374,7 @@ mod tests {
         fs::write(&list, "one\ntwo\nthree\n").unwrap();
         let state = look(&mut bricks);
         assert_eq!(names(&state), ["g1:/nowhere/one", "g1:/nowhere/two"]);
-        let words =
-            "bricks: 2, PVs: 0, bricks without limits: 2, faults in glusterd's files and the lists: 1";
+        let words = "bricks: 2, PVs: 0, bricks without limits: 2, faults in what is exported: 1";
         assert_eq!(state.summary(), words);
         let status = state.bricks["g1:/nowhere/one"].status.clone().unwrap();
         assert_eq!(status.problem.as_ref().unwrap().code, Code::NoBrick);
@@ -365,8 +388,9 @@ mod tests {
         let info = directory.path().join("vols/two/info");
         let text = fs::read_to_string(&info).unwrap();
         fs::write(&info, format!("{text}arbiter_count=1\n")).unwrap();
-        bricks.turn();
-        assert!(bricks.workers["g1:/nowhere/two"].0.share.arbiter);
+        while !bricks.workers.get("g1:/nowhere/two").is_some_and(|(brick, _)| brick.share.arbiter) {
+            bricks.turn();
+        }
         // What cannot be read says nothing of what was exported.
         fs::remove_file(directory.path().join("glusterd.info")).unwrap();
         let state = look(&mut bricks);
@@ -376,19 +400,24 @@ mod tests {
         assert!(look(&mut bricks).bricks.is_empty() && bricks.workers.is_empty());
     }
 
-    #[test]
-    fn what_a_worker_does_is_seen() {
-        let Some(lab) = Lab::new() else { return };
-        let (directory, mut bricks) = node(&["pool"]);
-        let files = directory.path().join("vols/pool");
+    /// Has the brick of a laboratory be that of the volume `pool`, and exports it.
+    fn export(lab: &Lab, directory: &Path) {
+        let files = directory.join("vols/pool");
         let (info, brick) = (files.join("info"), files.join("bricks/g1:-nowhere-pool"));
         let id = "volume-id=07070707-0707-0707-0707-070707070707";
         fs::write(&info, fs::read_to_string(&info).unwrap().replace(&format!("volume-id={NODE}"), id))
             .unwrap();
         let path = lab.brick.path.display();
         fs::write(&brick, format!("uuid={NODE}\nhostname=g1\npath={path}\n")).unwrap();
-        fs::write(directory.path().join("kadalustorage.info"), "pool").unwrap();
+        fs::write(directory.join("kadalustorage.info"), "pool").unwrap();
+    }
+
+    #[test]
+    fn what_a_worker_does_is_seen() {
+        let Some(lab) = Lab::new() else { return };
+        let (directory, mut bricks) = node(&["pool"]);
         bricks.kernel = lab.kernel.clone();
+        export(&lab, directory.path());
         let until = |bricks: &mut Bricks, pvs: &str| {
             while look(bricks).summary() != format!("bricks: 1, PVs: {pvs}") {
                 thread::sleep(Duration::from_millis(10));
@@ -420,6 +449,37 @@ mod tests {
         let seen = state.bricks.get_mut("g1:/nowhere/one").unwrap();
         seen.figures.crawled = Some(SystemTime::now());
         assert_eq!(state.unhealthy(), ["g1:/nowhere/one: it was not looked at yet"]);
+    }
+
+    #[test]
+    fn a_brick_that_hangs_keeps_no_other_from_being_followed() {
+        let Some(lab) = Lab::new() else { return };
+        let (directory, mut bricks) = node(&["pool", "other"]);
+        bricks.kernel = lab.kernel.clone();
+        export(&lab, directory.path());
+        let hangs = lab.kernel.hang();
+        while lab.kernel.asked() == 0 {
+            bricks.turn();
+        }
+        let list = directory.path().join("kadalustorage.info");
+        fs::write(&list, "other").unwrap();
+        while bricks.state.state().bricks.keys().all(|name| name != "g1:/nowhere/other") {
+            bricks.turn();
+        }
+        assert_eq!(names(&bricks.state.state()), ["g1:/nowhere/other"]);
+        // It is back, and is told until what hangs has ended.
+        fs::write(&list, "pool").unwrap();
+        while bricks.state.state().unhealthy().iter().all(|line| !line.contains("does not end")) {
+            bricks.turn();
+            assert!(bricks.workers.keys().all(|name| name == "g1:/nowhere/other"));
+            for (since, _) in bricks.ending.values_mut() {
+                *since = since.checked_sub(END).unwrap_or(*since);
+            }
+        }
+        drop(hangs);
+        while !bricks.state.state().faults.is_empty() || bricks.workers.len() != 1 {
+            bricks.turn();
+        }
     }
 
     #[test]

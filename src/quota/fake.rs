@@ -34,7 +34,7 @@ const BLOCK: u64 = 4096;
 
 /// XFS as far as projects go, for files of any file system. Nothing is inherited.
 #[derive(Debug)]
-pub(crate) struct Fake(Mutex<State>);
+pub(crate) struct Fake(Mutex<State>, Mutex<()>);
 
 #[derive(Debug)]
 struct State {
@@ -44,18 +44,22 @@ struct State {
     usages: BTreeMap<u32, Usage>,
     /// Whether links and the like can be put.
     special: bool,
+    /// How often it was asked for its quota.
+    asked: u64,
     writes: Vec<String>,
 }
 
 impl Default for Fake {
     fn default() -> Self {
-        Self(Mutex::new(State {
+        let state = State {
             support: Ok(Support::Enforced),
             projects: HashMap::new(),
             usages: BTreeMap::new(),
             special: true,
+            asked: 0,
             writes: Vec::new(),
-        }))
+        };
+        Self(Mutex::new(state), Mutex::default())
     }
 }
 
@@ -72,6 +76,16 @@ impl Fake {
     /// Links and the like cannot be put, as before Linux 6.17.
     pub(crate) fn without_special(&self) {
         self.lock().special = false;
+    }
+
+    /// Has whoever asks the file system for its quota hang, until this is dropped.
+    pub(crate) fn hang(&self) -> MutexGuard<'_, ()> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often the file system was asked for its quota.
+    pub(crate) fn asked(&self) -> u64 {
+        self.lock().asked
     }
 
     /// What was written since this was asked last.
@@ -133,6 +147,8 @@ impl State {
 
 impl Kernel for Fake {
     fn support(&self, _: BorrowedFd<'_>) -> Result<Support> {
+        self.lock().asked += 1;
+        drop(self.hang());
         self.lock().support
     }
 

@@ -53,9 +53,11 @@ fn text(state: State) -> String {
 
 const HOST: &[Gauge<State>] = &[
     ("kadalu_quota_bricks", "Bricks of this host that are looked after", |state| size(state.bricks.len())),
-    ("kadalu_quota_export_faults", "Faults in glusterd's files and the lists of what is exported", |state| {
-        size(state.faults.len())
-    }),
+    (
+        "kadalu_quota_export_faults",
+        "Faults in glusterd's files and the lists of what is exported, and bricks that cannot be looked after",
+        |state| size(state.faults.len()),
+    ),
 ];
 
 const BRICK: &[Gauge<Seen>] = &[

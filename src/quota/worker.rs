@@ -129,13 +129,23 @@ impl Worker {
     pub fn stop(self) {
         drop(self);
     }
+
+    /// Has the work end, and hands out the thread, which has not ended yet: it may hang in the brick's file system.
+    pub(super) fn end(mut self) -> Option<JoinHandle<()>> {
+        self.tell_to_end();
+        self.thread.take()
+    }
+
+    fn tell_to_end(&self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+        // It can only fail where it was written to already.
+        let _ = rustix::io::write(&self.shared.wake, &1_u64.to_ne_bytes());
+    }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.shared.stopped.store(true, Ordering::Relaxed);
-        // It can only fail where it was written to already.
-        let _ = rustix::io::write(&self.shared.wake, &1_u64.to_ne_bytes());
+        self.tell_to_end();
         if let Some(thread) = self.thread.take() {
             // It has nothing to say any more.
             let _ = thread.join();
