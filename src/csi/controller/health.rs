@@ -40,7 +40,7 @@ impl<M: Mounts> Controller<M> {
         let (volume, troubles) = match found {
             Found::Pv(pool, pv) => {
                 let parameters = self.pools.parameters(&pool).await?;
-                let troubles = self.all_troubles(&mounted, &pool, &pv).await;
+                let troubles = self.all_troubles(&mounted, &pool, &pv, deadline).await;
                 (volume(handle.to_string(), &pool, &parameters, &pv), troubles)
             }
             Found::Foreign(pool, source) => {
@@ -66,7 +66,7 @@ impl<M: Mounts> Controller<M> {
         let found = self.find(&handle, deadline).await;
         let mounted = self.pools.mounts().list().await;
         let troubles = match found {
-            Ok(Found::Pv(pool, pv)) => self.all_troubles(&mounted, &pool, &pv).await,
+            Ok(Found::Pv(pool, pv)) => self.all_troubles(&mounted, &pool, &pv, deadline).await,
             Ok(Found::Foreign(pool, _)) => self.troubles(&mounted, &pool),
             Err(status) => match status.code() {
                 Code::Unavailable | Code::DeadlineExceeded => {
@@ -104,9 +104,11 @@ impl<M: Mounts> Controller<M> {
         mounted: &Result<ListReply, mount::Error>,
         pool: &PoolId,
         pv: &Pv,
+        deadline: Deadline,
     ) -> Vec<Trouble> {
         let mut troubles = self.troubles(mounted, pool);
-        troubles.extend(self.lack(pool, pv).await.as_deref().map(quota_not_enforced));
+        troubles
+            .extend(self.lack(pool, pv, deadline.left() * 3 / 4).await.as_deref().map(quota_not_enforced));
         troubles
     }
 

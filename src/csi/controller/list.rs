@@ -90,7 +90,7 @@ impl<M: Mounts> Controller<M> {
         let mut all = self.all(deadline).await?;
         all.retain(|listed| after.as_ref().is_none_or(|after| listed.token() > *after));
         all.sort_unstable_by_key(Listed::token);
-        let lacks = self.lacks(&all).await;
+        let lacks = self.lacks(&all, after.is_none(), deadline.left() * 3 / 4).await;
         let (mut entries, mut last) = (Vec::new(), None);
         for listed in all {
             let token = listed.token();

@@ -52,6 +52,11 @@ impl<T: Clone> Flight<T> {
         self.0.lock().await.made.clone()
     }
 
+    /// The thing, if it was made and nobody makes it anew just now.
+    pub(in crate::csi::controller) fn at_hand(&self) -> Option<T> {
+        self.0.try_lock().ok()?.made.clone()
+    }
+
     /// Drops what is there, where it is `bad`.
     pub(in crate::csi::controller) async fn forget(&self, bad: impl Fn(&T) -> bool) {
         let mut slot = self.0.lock().await;
@@ -91,6 +96,9 @@ mod tests {
         }
         assert_eq!(began.elapsed(), Duration::from_secs(2));
         assert_eq!(flight.get(|_| true, |_| async { unreachable!() }).await.unwrap(), 7);
+        assert_eq!(flight.at_hand(), Some(7));
+        let anew = |_| async { Ok(flight.at_hand().map_or(7, |_| 8)) };
+        assert_eq!(flight.get(|_| false, anew).await.unwrap(), 7);
         flight.forget(|number| *number == 8).await;
         assert_eq!(flight.made().await, Some(7));
         assert_eq!(

@@ -3,7 +3,8 @@
 mod view;
 
 use std::{
-    collections::HashMap,
+    borrow::Borrow,
+    collections::{BTreeSet, HashMap},
     fmt,
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
@@ -14,7 +15,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use tonic::{Code, Status};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use self::view::View;
 use super::{Controller, bricks::Bricks, find::is_in_use, lock, pools::flight::Flight};
@@ -65,8 +66,34 @@ struct OfPool {
     /// Whether the quotads of all its bricks set limits, and when that was looked at.
     alive: Mutex<Option<(Instant, bool)>>,
     view: Flight<Arc<View>>,
-    /// What was said of it in the log.
-    told: Mutex<Option<String>>,
+    /// What was said of it in the log: the codes of what is wrong.
+    told: Mutex<HashMap<Topic, String>>,
+}
+
+/// What a line in the log is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Topic {
+    /// The quotads of all bricks.
+    Quotads,
+    /// The PV that was made, or has grown, last.
+    Last,
+    /// All PVs of the pool.
+    All,
+}
+
+impl Topic {
+    /// What is said where something is wrong, and where nothing is any more.
+    fn words(self) -> [&'static str; 2] {
+        match self {
+            Self::Quotads => {
+                ["not every brick can enforce the sizes of PVs", "every brick can enforce the sizes of PVs"]
+            }
+            Self::Last => {
+                ["the size of a new PV is not enforced yet", "the sizes of new PVs are enforced at once"]
+            }
+            Self::All => ["the sizes of PVs are not enforced", "the sizes of all PVs are enforced"],
+        }
+    }
 }
 
 /// Why a limit is not known to be in force.
@@ -207,14 +234,15 @@ impl<M: Mounts> Controller<M> {
                 Err(failed(Code::Unavailable, sentence))
             }
             (QuotaPolicy::BestEffort, Some(asked)) => {
+                let span = BEST_EFFORT.min(self.limits.wait).min(within);
+                let until = Instant::now() + span;
+                // Where they do not run, that is said by who looks at them.
                 if self.is_alive(pool)
-                    && let Ok(kind) = self.kind(pool, KNOWN).await
+                    && let Ok(Ok(kind)) = timeout(span, self.kind(pool, KNOWN)).await
                 {
-                    let until = Instant::now() + BEST_EFFORT.min(self.limits.wait).min(within);
                     let doubts = self.wait(pool, pv, asked, bricks(&kind), until, false).await;
-                    if !doubts.is_empty() {
-                        debug!(path = pv.path, doubts = summary(&doubts), "not enforced yet");
-                    }
+                    let lack = (!doubts.is_empty()).then_some(Lack::Bricks(doubts));
+                    self.limits.of(pool).tell(pool, Topic::Last, lack.as_slice());
                 }
                 Ok(())
             }
@@ -344,34 +372,58 @@ impl<M: Mounts> Controller<M> {
     }
 
     async fn look_alive(&self, pool: &PoolId) -> bool {
-        if !self.has_quotad(pool).await.unwrap_or_default() {
-            return false;
-        }
-        let Ok(kind) = self.kind(pool, KNOWN).await else { return false };
-        let bricks = bricks(&kind);
-        let seen = self.look(pool, &bricks, [].into(), ALIVE).await;
-        let now = SystemTime::now();
-        let sets = |(brick, seen): (&DataBrick, Result<Seen, Status>)| {
-            seen.is_ok_and(|seen| of_daemon(&brick.address.to_string(), seen.daemon.as_ref(), now).is_none())
+        let lack = match timeout(ALIVE, self.before(pool)).await {
+            Ok(Ok(kind)) => self.lacking_quotads(pool, &bricks(&kind)).await,
+            Ok(Err(lack)) => Some(lack),
+            Err(_) => Some(Lack::Unknown(format!("the volume has not answered within {ALIVE:?}"))),
         };
-        bricks.iter().zip(seen).all(sets)
+        self.limits.of(pool).tell(pool, Topic::Quotads, lack.as_slice());
+        lack.is_none()
+    }
+
+    /// The bricks of which the quotad sets no limits.
+    async fn lacking_quotads(&self, pool: &PoolId, bricks: &[DataBrick]) -> Option<Lack> {
+        let seen = self.look(pool, bricks, [].into(), ALIVE).await;
+        let now = SystemTime::now();
+        let doubt = |(brick, seen): (&DataBrick, Result<Seen, Status>)| {
+            let doubt = match seen {
+                Ok(seen) => of_daemon(&brick.address.to_string(), seen.daemon.as_ref(), now),
+                Err(status) => Some(Doubt::Unreachable(status.message().to_owned())),
+            };
+            doubt.map(|doubt| (brick.address.clone(), doubt))
+        };
+        let doubts: Vec<_> = bricks.iter().zip(seen).filter_map(doubt).collect();
+        (!doubts.is_empty()).then_some(Lack::Bricks(doubts))
     }
 }
 
 impl OfPool {
     /// One line in the log when what is wrong with a pool changes.
-    fn tell(&self, pool: &PoolId, lacks: usize, lack: Option<&Lack>) {
-        let code = lack.map(Lack::code);
+    fn tell<L: Borrow<Lack>>(&self, pool: &PoolId, topic: Topic, lacks: &[L]) {
+        let codes: BTreeSet<_> = lacks.iter().map(|lack| lack.borrow().code()).collect();
+        let codes = codes.into_iter().collect::<Vec<_>>().join("; ");
         let mut told = lock(&self.told);
-        if *told == code {
+        let told = told.entry(topic).or_default();
+        if *told == codes {
             return;
         }
-        match lack {
+        let [ill, well] = topic.words();
+        match lacks.first() {
             Some(lack) => {
-                warn!(target: "kadalu", %pool, pvs = lacks, why = %lack, "the sizes of PVs are not enforced");
+                warn!(target: "kadalu", %pool, lacks = lacks.len(), why = %lack.borrow(), "{ill}");
             }
-            None => info!(target: "kadalu", %pool, "the sizes of all PVs are enforced"),
+            None => info!(target: "kadalu", %pool, "{well}"),
         }
-        *told = code;
+        *told = codes;
+    }
+}
+
+#[cfg(test)]
+impl<M: Mounts> Controller<M> {
+    /// What was said last in the log of the quotads of a pool, and of all its PVs.
+    pub(super) fn told(&self, pool: &PoolId) -> [Option<String>; 2] {
+        let of = self.limits.of(pool);
+        let told = lock(&of.told);
+        [Topic::Quotads, Topic::All].map(|topic| told.get(&topic).cloned())
     }
 }

@@ -2,10 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration, time::SystemTime};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout, timeout_at};
 use tonic::Status;
 
-use super::{KNOWN, Lack, enforced::bricks, enforced::impossible, judge_nth};
+use super::{KNOWN, Lack, Topic, enforced::bricks, enforced::impossible, judge_nth};
 use crate::{
     csi::controller::{Controller, list::Listed},
     mount::control::Mounts,
@@ -19,6 +19,9 @@ const BELIEVED: Duration = Duration::from_secs(30);
 const MANY: Duration = Duration::from_secs(10);
 const ONE: Duration = Duration::from_secs(3);
 
+/// For all of a view: a volume that hangs keeps nobody longer, nor makes more and more wait.
+const VIEW: Duration = Duration::from_secs(30);
+
 /// What was seen of the PVs of a pool.
 #[derive(Debug)]
 pub(super) struct View {
@@ -28,11 +31,30 @@ pub(super) struct View {
 }
 
 impl View {
+    fn new<'a>(pvs: impl Iterator<Item = (&'a Pv, Option<Arc<Lack>>)>) -> Self {
+        let entry = |(pv, lack): (&Pv, _)| {
+            let generation = pv.asked.as_ref().map(|asked| asked.generation.clone()).unwrap_or_default();
+            (pv.path.clone(), (generation, lack))
+        };
+        Self { at: Instant::now(), pvs: pvs.map(entry).collect() }
+    }
+
+    /// Where the same is wrong with all.
+    fn of_all(pvs: &[Pv], lack: Lack) -> Self {
+        let lack = Arc::new(lack);
+        Self::new(pvs.iter().map(|pv| (pv, Some(lack.clone()))))
+    }
+
     fn is_of(&self, pv: &Pv) -> bool {
         self.pvs.get(&pv.path).is_some_and(|(generation, _)| {
             pv.asked.as_ref().is_none_or(|asked| asked.generation == *generation)
         })
     }
+}
+
+/// What is known of a volume that does not answer in time.
+fn late(within: Duration) -> Lack {
+    Lack::Unknown(format!("its volume, or a brick, has not answered within {within:.1?}"))
 }
 
 impl<M: Mounts> Controller<M> {
@@ -42,61 +64,79 @@ impl<M: Mounts> Controller<M> {
     }
 
     /// Why the limit of a PV is not known to be in force; none where it is, or is not wanted.
-    pub(in crate::csi::controller) async fn lack(&self, pool: &PoolId, pv: &Pv) -> Option<Arc<Lack>> {
+    /// It is known within this time, or that it is not.
+    pub(in crate::csi::controller) async fn lack(
+        &self,
+        pool: &PoolId,
+        pv: &Pv,
+        within: Duration,
+    ) -> Option<Arc<Lack>> {
         let asked = pv.asked.as_ref().filter(|_| self.is_limited(pv))?;
-        if let Some(view) = self.limits.of(pool).view.made().await
+        if let Some(view) = self.limits.of(pool).view.at_hand()
             && view.at.elapsed() < BELIEVED
             && view.is_of(pv)
         {
             return view.pvs.get(&pv.path)?.1.clone();
         }
-        let kind = match self.before(pool).await {
-            Ok(kind) => kind,
-            Err(lack) => return Some(Arc::new(lack)),
+        let look = async {
+            let kind = match self.before(pool).await {
+                Ok(kind) => kind,
+                Err(lack) => return Some(lack),
+            };
+            let doubts = self.doubts(pool, &bricks(&kind), &pv.path, asked, ONE).await;
+            (!doubts.is_empty()).then_some(Lack::Bricks(doubts))
         };
-        let doubts = self.doubts(pool, &bricks(&kind), &pv.path, asked, ONE).await;
-        (!doubts.is_empty()).then(|| Arc::new(Lack::Bricks(doubts)))
+        timeout(within, look).await.unwrap_or_else(|_| Some(late(within))).map(Arc::new)
     }
 
-    /// The same of all PVs of a list, by pool and path.
+    /// The same of all PVs of a list, by pool and path. `is_whole`: no PV of a pool is missing from it.
     pub(in crate::csi::controller) async fn lacks(
         &self,
         listed: &[Listed],
+        is_whole: bool,
+        within: Duration,
     ) -> HashMap<(PoolId, String), Arc<Lack>> {
         let mut pools = HashMap::<_, Vec<_>>::new();
         for listed in listed.iter().filter(|listed| self.is_limited(&listed.pv)) {
-            pools.entry(&listed.pool).or_default().push(&listed.pv);
+            pools.entry(listed.pool.clone()).or_default().push(listed.pv.clone());
         }
-        let mut lacks = HashMap::new();
-        for (pool, pvs) in pools {
-            let view = self.view(pool, &pvs).await;
-            let lacking =
-                pvs.iter().filter_map(|pv| Some((pv.path.clone(), view.pvs.get(&pv.path)?.1.clone()?)));
-            lacks.extend(lacking.map(|(path, lack)| ((pool.clone(), path), lack)));
+        let until = Instant::now() + within;
+        let view = |(pool, pvs): (PoolId, Vec<Pv>)| {
+            let (this, of, pvs) = (self.clone(), pool.clone(), Arc::<[Pv]>::from(pvs));
+            let to_see = pvs.clone();
+            // What comes too late for this call, the next one has.
+            (pool, pvs, tokio::spawn(async move { this.view(&of, &to_see, is_whole).await }))
+        };
+        let views: Vec<_> = pools.into_iter().map(view).collect();
+        let (mut lacks, late) = (HashMap::new(), Arc::new(late(within)));
+        for (pool, pvs, view) in views {
+            let view = timeout_at(until, view).await.ok().and_then(Result::ok);
+            let lack = |pv: &Pv| match &view {
+                Some(view) => view.pvs.get(&pv.path)?.1.clone(),
+                None => Some(late.clone()),
+            };
+            lacks.extend(pvs.iter().filter_map(|pv| Some(((pool.clone(), pv.path.clone()), lack(pv)?))));
         }
         lacks
     }
 
-    async fn view(&self, pool: &PoolId, pvs: &[&Pv]) -> Arc<View> {
+    async fn view(&self, pool: &PoolId, pvs: &[Pv], is_whole: bool) -> Arc<View> {
         let of = self.limits.of(pool);
         let good = |view: &Arc<View>| view.at.elapsed() < BELIEVED && pvs.iter().all(|pv| view.is_of(pv));
-        let made = of.view.get(good, |_| async { Ok(Arc::new(self.see(pool, pvs).await)) }).await;
+        let see = async {
+            let seen = timeout(VIEW, self.see(pool, pvs, is_whole)).await;
+            Ok(Arc::new(seen.unwrap_or_else(|_| View::of_all(pvs, late(VIEW)))))
+        };
+        let made = of.view.get(good, |_| see).await;
         made.unwrap_or_else(|_: Status| Arc::new(View { at: Instant::now(), pvs: HashMap::new() }))
     }
 
-    async fn see(&self, pool: &PoolId, pvs: &[&Pv]) -> View {
-        let entry = |pv: &Pv, lack| {
-            let generation = pv.asked.as_ref().map(|asked| asked.generation.clone()).unwrap_or_default();
-            (pv.path.clone(), (generation, lack))
-        };
+    async fn see(&self, pool: &PoolId, pvs: &[Pv], is_whole: bool) -> View {
+        // Who looks at the quotads says what is wrong with all of them.
+        self.is_alive(pool);
         let kind = match self.before(pool).await {
             Ok(kind) => kind,
-            Err(lack) => {
-                self.limits.of(pool).tell(pool, pvs.len(), Some(&lack));
-                let lack = Arc::new(lack);
-                let pvs = pvs.iter().map(|pv| entry(pv, Some(lack.clone()))).collect();
-                return View { at: Instant::now(), pvs };
-            }
+            Err(lack) => return View::of_all(pvs, lack),
         };
         let bricks = bricks(&kind);
         let paths: Arc<[String]> = pvs.iter().map(|pv| pv.path.clone()).collect();
@@ -112,14 +152,15 @@ impl<M: Mounts> Controller<M> {
             (!doubts.is_empty()).then(|| Arc::new(Lack::Bricks(doubts)))
         };
         let lacks: Vec<_> = pvs.iter().enumerate().map(|(n, pv)| lack(n, pv)).collect();
-        let count = lacks.iter().flatten().count();
-        self.limits.of(pool).tell(pool, count, lacks.iter().flatten().next().map(|lack| &**lack));
-        let pvs = pvs.iter().zip(lacks).map(|(pv, lack)| entry(pv, lack)).collect();
-        View { at: Instant::now(), pvs }
+        if is_whole {
+            let lacking: Vec<_> = lacks.iter().flatten().cloned().collect();
+            self.limits.of(pool).tell(pool, Topic::All, &lacking);
+        }
+        View::new(pvs.iter().zip(lacks))
     }
 
     /// What kind of volume a pool is, if it is worth looking at its bricks.
-    async fn before(&self, pool: &PoolId) -> Result<crate::volfile::Kind, Lack> {
+    pub(super) async fn before(&self, pool: &PoolId) -> Result<crate::volfile::Kind, Lack> {
         let unknown = |status: Status| Lack::Unknown(status.message().to_owned());
         let kind = self.kind(pool, KNOWN).await.map_err(unknown)?;
         if let Some(problem) = impossible(&kind) {

@@ -1,7 +1,10 @@
 //! What is promised of sizes, and what is said of those that nobody enforces. The bricks are directories, in which what
 //! `kadalu quotad` would say is written by hand.
 
-use std::{path::Path, time::SystemTime};
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use tonic::{Code, Request, Status};
 
@@ -11,13 +14,17 @@ use crate::{
         controller::quota::FRESH,
         generated::{
             CapacityRange, ControllerExpandVolumeRequest, ControllerGetVolumeHealthRequest,
-            ControllerListVolumeHealthRequest, Volume, controller_server::Controller as _,
+            ControllerListVolumeHealthRequest, ListVolumesRequest, Volume,
+            controller_server::Controller as _,
         },
     },
     mount::Reason,
     storage::quota::{self, Asked, Code as Lack, Daemon, IN_FORCE, InForce, Problem, QUOTAD, Share},
     volfile::example::Example,
 };
+
+/// For one question.
+const ONE: Duration = Duration::from_secs(10);
 
 const SHARE: Share = Share { data: 1, arbiter: false };
 
@@ -214,7 +221,7 @@ async fn best_effort_waits_where_every_quotad_sets_limits() {
     // What was seen before is believed for a while.
     let bed = bed.restart().await;
     while !bed.controller.is_alive(&pool) {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     // Nobody sets the limit: it is given out all the same.
     let volume = bed.ask(request(&bed, "best-effort")).await.unwrap();
@@ -231,7 +238,7 @@ async fn best_effort_waits_where_every_quotad_sets_limits() {
     };
     let (grown, ()) = tokio::join!(expand(&bed, &volume, size), quotad);
     assert_eq!(grown.unwrap(), size);
-    assert_eq!(bed.controller.lack(&pool, &bed.pool(1).get("pvc-1").unwrap().unwrap()).await, None);
+    assert_eq!(bed.controller.lack(&pool, &bed.pool(1).get("pvc-1").unwrap().unwrap(), ONE).await, None);
 }
 
 #[tokio::test]
@@ -289,4 +296,72 @@ async fn what_was_promised_once_is_refused_for_good_no_more() {
     }
     let (code, _) = failure(bed.ask(bed.request("pvc-2", 1, &[("quota", "required")])).await);
     assert_eq!((code, bed.pool(1).get("pvc-2").unwrap()), (Code::FailedPrecondition, None));
+}
+
+/// Until the quotads were looked at and this was said of them in the log, and this of all PVs.
+async fn told(bed: &Bed, quotads: &str, all: Option<&str>) {
+    let expected = [Some(quotads), all].map(|told| told.map(str::to_owned));
+    while bed.controller.told(&id(1).parse().unwrap()) != expected {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn best_effort_says_in_the_log_what_nobody_asks_for() {
+    let bed = Bed::start().await;
+    bed.create("pvc-1", 1).await;
+    told(&bed, "NoQuotad", None).await;
+    if !set(&bed.root(1), QUOTAD, &daemon("any", None)) {
+        return;
+    }
+    let bed = bed.restart().await;
+    for n in 0..2 {
+        let (root, name) = bed.brick(n);
+        set(&root, QUOTAD, &daemon(&name, None));
+    }
+    bed.create("pvc-2", 1).await;
+    told(&bed, "server-2.example.net:/bricks/vol/brick-2 NoQuotad", None).await;
+}
+
+#[tokio::test]
+async fn a_page_says_nothing_of_the_whole_pool() {
+    let bed = Bed::start().await;
+    for name in ["pvc-1", "pvc-2"] {
+        bed.create(name, 1).await;
+    }
+    for n in 0..3 {
+        let (root, name) = bed.brick(n);
+        if !set(&root, QUOTAD, &daemon(&name, None)) || !set(&bed.root(1), QUOTAD, &daemon(&name, None)) {
+            return;
+        }
+    }
+    let bed = bed.restart().await;
+    let list = async |starting_token: &str| {
+        let starting_token = starting_token.to_owned();
+        let request = Request::new(ListVolumesRequest { max_entries: 1, starting_token });
+        inner(bed.controller.list_volumes(request).await).unwrap()
+    };
+    // After a restart, somebody goes on with what another has begun.
+    let last = format!("{}/pvc-1", id(1));
+    assert_eq!(list(&last).await.entries.len(), 1);
+    told(&bed, "", None).await;
+    list("").await;
+    let each = |n: usize| format!("server-{n}.example.net:/bricks/vol/brick-{n} NoDirectory");
+    told(&bed, "", Some(&[0, 1, 2].map(each).join(", "))).await;
+}
+
+#[tokio::test]
+async fn a_volume_that_hangs_costs_a_list_no_more_than_its_time() {
+    let bed = Bed::start().await;
+    bed.create("pvc-1", 1).await;
+    let pool = id(1).parse().unwrap();
+    if !set(&bed.root(1), QUOTAD, &daemon("any", None)) {
+        return;
+    }
+    let pv = bed.pool(1).get("pvc-1").unwrap().unwrap();
+    for n in 0..3 {
+        bed.mounts.set(&format!("brick={}", bed.brick(n).1), Some(Behaviour::Hangs));
+    }
+    let lack = bed.controller.lack(&pool, &pv, Duration::from_millis(50)).await.unwrap();
+    assert!(lack.to_string().contains("has not answered within 50.0ms"), "{lack}");
 }
