@@ -226,7 +226,7 @@ impl Bed {
         let known = Arc::new(Known::open(&state, Some(&storages)).unwrap());
         let connect = ConnectOptions { timeout: Duration::from_secs(5), ..ConnectOptions::default() };
         let client = client::Options { connect, ..client::Options::default() };
-        let quota_wait = Duration::from_millis(300);
+        let quota_wait = Duration::from_secs(2);
         let config = Config { client, quota_wait, is_visible: Some(|_| true), ..Config::new(&state) };
         let controller = Controller::start(config, known, mounts.clone()).unwrap();
         Self { controller, mounts, cluster, dir }
