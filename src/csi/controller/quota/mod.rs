@@ -262,7 +262,8 @@ impl<M: Mounts> Controller<M> {
         let begun = Instant::now();
         let (mut pause, mut anew) = (PAUSE, anew);
         loop {
-            let left = until.saturating_duration_since(Instant::now()).max(PAUSE);
+            // The last look has time enough for a word of its own.
+            let left = until.saturating_duration_since(Instant::now()).max(LONGEST_PAUSE);
             let doubts = self.doubts(pool, &bricks, &pv.path, asked, left).await;
             if doubts.is_empty() {
                 return doubts;
