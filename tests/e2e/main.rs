@@ -47,7 +47,6 @@ mod mounts;
 mod quota_guest;
 mod quota_kinds;
 mod quota_life;
-mod quota_thousand;
 mod quotad;
 mod teardown;
 mod tls;
@@ -104,7 +103,6 @@ const STORIES: &[Story] = &[
     quota_guest::STORY,
     quota_kinds::STORY,
     quota_life::STORY,
-    quota_thousand::STORY,
 ];
 
 fn main() -> ExitCode {
