@@ -54,7 +54,6 @@ mod quota_late;
 mod quota_life;
 mod quota_refused;
 mod quota_returns;
-mod quota_thousand;
 mod quotad;
 mod teardown;
 mod tls;
@@ -115,7 +114,6 @@ const STORIES: &[Story] = &[
     quota_returns::STORY,
     quota_refused::STORY,
     quota_life::STORY,
-    quota_thousand::STORY,
 ];
 
 fn main() -> ExitCode {
