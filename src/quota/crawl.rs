@@ -184,11 +184,11 @@ impl Keeper {
         telling.pvs.get(&place.to_string()).is_some_and(|pv| pv.changed && pv.in_force.problem.is_none())
     }
 
-    /// Whether a PV had no directory when it was looked at last.
+    /// Whether a PV had no directory, or no readable record, when it was looked at last.
     fn is_missing(&self, place: &Place) -> bool {
         let telling = self.told.lock();
         let problem = telling.pvs.get(&place.to_string()).and_then(|pv| pv.in_force.problem.as_ref());
-        problem.is_some_and(|problem| problem.code == Code::NoDirectory)
+        problem.is_some_and(|problem| matches!(problem.code, Code::NoDirectory | Code::RecordUnreadable))
     }
 
     fn settle(

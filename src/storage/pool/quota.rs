@@ -1,10 +1,13 @@
 //! The limit that a PV is to have, stated where every brick can read it: see [`crate::storage::quota`].
 
+use rustix::{fs::XattrFlags, io::Errno};
+
 use super::{Pool, records, tree::Directory};
 use crate::storage::{
     Error,
+    error::Doing,
     layout::Place,
-    quota::{self, ASKED, Asked},
+    quota::{self, ASKED, Asked, STATED},
 };
 
 impl Pool {
@@ -18,7 +21,15 @@ impl Pool {
         let root = self.root()?;
         let Some(found) = records::read(&root, &place)? else { return Ok(None) };
         if let Some(info) = root.open(&place.info())? {
-            state(&info, &place.record(), found.asked.as_ref(), true)?;
+            let record = place.record();
+            state(&info, &record, found.asked.as_ref(), true)?;
+            match info.set_attribute(STATED, record.as_bytes(), XattrFlags::empty()) {
+                Ok(()) | Err(Errno::NOTSUP | Errno::PERM) => {}
+                Err(errno) => {
+                    return Err(errno)
+                        .doing(|| format!("cannot set the attribute {STATED} of {}", place.info()));
+                }
+            }
         }
         Ok(found.asked)
     }
