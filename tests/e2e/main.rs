@@ -50,7 +50,6 @@ mod quota_killed;
 mod quota_kinds;
 mod quota_late;
 mod quota_life;
-mod quota_refused;
 mod quota_returns;
 mod quota_thousand;
 mod quotad;
@@ -111,7 +110,6 @@ const STORIES: &[Story] = &[
     quota_late::STORY,
     quota_killed::STORY,
     quota_returns::STORY,
-    quota_refused::STORY,
     quota_life::STORY,
     quota_thousand::STORY,
 ];
