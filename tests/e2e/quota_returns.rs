@@ -1,8 +1,7 @@
 //! A brick that was down while PVs were made comes back: what self-heal brings is limited there, too, and what it copies of
 //! other bricks' words is believed by nobody.
 
-use crate::lab::eventually;
-use crate::lab::{Kind, Signal, require_quota};
+use crate::lab::{Kind, eventually, require_quota};
 use crate::labs::Labs;
 use crate::mounted::wait_healed;
 use crate::quotad::{Bed, MIB, stopped};
