@@ -115,6 +115,9 @@ impl Watch {
             let Some(path) = self.paths.get(&event.wd()) else { continue };
             let Some(name) = event.file_name() else {
                 changes.root |= path.is_empty();
+                if flags.contains(ReadFlags::ATTRIB) && holds_records(path) {
+                    changes.directories.insert(path.clone());
+                }
                 continue;
             };
             let path = if path.is_empty() { "" } else { path };
@@ -151,6 +154,11 @@ impl AsFd for Watch {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.inotify.as_fd()
     }
+}
+
+/// Whether this is the path of a directory of records: `info/subvol/aa/bb`.
+fn holds_records(path: &str) -> bool {
+    path.matches('/').count() == 3
 }
 
 fn identity(root: BorrowedFd<'_>) -> rustix::io::Result<(u64, u64)> {

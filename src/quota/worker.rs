@@ -456,7 +456,7 @@ mod tests {
     use super::*;
     use crate::{
         quota::{PvStatus, fake::Lab},
-        storage::quota::{Asked, Code},
+        storage::quota::{Asked, Code, IN_FORCE, InForce, STATED},
     };
 
     const GIB: u64 = 1 << 30;
@@ -521,6 +521,25 @@ mod tests {
         fs::create_dir_all(lab.pv("pvc-1")).unwrap();
         until(&worker, "the directory", |status| limit(status, "pvc-1") == Some(GIB));
         assert_eq!(worker.figures().waiting, 0);
+    }
+
+    #[test]
+    fn what_is_stated_at_the_directory_of_records_is_followed() {
+        let Some(lab) = Lab::new() else { return };
+        let worker = start(&lab);
+        lab.create("pvc-1", GIB);
+        until(&worker, "the PV", |status| limit(status, "pvc-1") == Some(GIB));
+        // Self-heal copies another brick's word, of which no watch tells.
+        let own = lab.said("pvc-1").unwrap();
+        let other = InForce { brick: "g2:/bricks/b".into(), ..own.clone() };
+        let set = |path: &std::path::Path, name, value: &[u8]| {
+            rustix::fs::setxattr(path, name, value, rustix::fs::XattrFlags::empty()).unwrap();
+        };
+        set(&lab.pv("pvc-1"), IN_FORCE, &quota::write(&other).unwrap());
+        set(lab.record("pvc-1").parent().unwrap(), STATED, b"pvc-1.json");
+        until(&worker, "its own word again", |_| {
+            lab.said("pvc-1").is_some_and(|said| said.brick == own.brick)
+        });
     }
 
     #[test]

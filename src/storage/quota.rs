@@ -3,6 +3,7 @@
 //! | attribute | on | by | says |
 //! |---|---|---|---|
 //! | [`ASKED`] | the record's file, through the volume | the controller | [`Asked`]: the limit that there is to be; `null` for none |
+//! | [`STATED`] | the directory of that file, through the volume | the controller | that it was stated anew |
 //! | [`IN_FORCE`] | the PV's directory, on the brick | quotad | [`InForce`]: the limit that there is, or why there is none |
 //! | [`QUOTAD`] | the brick's root, on the brick | quotad | [`Daemon`]: that it looks after this brick, and how it is |
 //!
@@ -18,6 +19,12 @@ use crate::volfile::Redundancy;
 
 /// The attribute of a record's file that says what is asked for.
 pub const ASKED: &str = "trusted.kadalu.quota-asked";
+
+/// The attribute of a directory of records that names the one whose limit was stated anew last: quotad looks at all in it.
+///
+/// Of a file's attribute that a brick sets by the file's gfid, no watch of the file's directory tells: the path that it takes
+/// is that of the hard link below `.glusterfs` (posix's `MAKE_INODE_HANDLE`). Of a directory's own attribute each does.
+pub const STATED: &str = "trusted.kadalu.quota-stated";
 
 /// The attribute of a PV's directory on a brick that says what is in force there.
 pub const IN_FORCE: &str = "trusted.kadalu.quota";

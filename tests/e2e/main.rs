@@ -52,7 +52,6 @@ mod quota_killed;
 mod quota_kinds;
 mod quota_late;
 mod quota_life;
-mod quota_refused;
 mod quota_returns;
 mod quotad;
 mod teardown;
@@ -112,7 +111,6 @@ const STORIES: &[Story] = &[
     quota_late::STORY,
     quota_killed::STORY,
     quota_returns::STORY,
-    quota_refused::STORY,
     quota_life::STORY,
 ];
 

@@ -1,5 +1,7 @@
 //! The limit that a PV is to have, stated where every brick can read it: see [`crate::storage::quota`].
 
+use rustix::{fs::XattrFlags, io::Errno};
+
 use super::{
     Pool,
     records::{self, Found},
@@ -7,8 +9,9 @@ use super::{
 };
 use crate::storage::{
     Error,
+    error::Doing,
     layout::Place,
-    quota::{self, ASKED, Asked},
+    quota::{self, ASKED, Asked, STATED},
 };
 
 impl Pool {
@@ -22,7 +25,15 @@ impl Pool {
         let root = self.root()?;
         let Some(found) = records::read(&root, &place)? else { return Ok(None) };
         if let Some(info) = root.open(&place.info())? {
-            state(&info, &place.record(), &found, true)?;
+            let record = place.record();
+            state(&info, &record, &found, true)?;
+            match info.set_attribute(STATED, record.as_bytes(), XattrFlags::empty()) {
+                Ok(()) | Err(Errno::NOTSUP | Errno::PERM) => {}
+                Err(errno) => {
+                    return Err(errno)
+                        .doing(|| format!("cannot set the attribute {STATED} of {}", place.info()));
+                }
+            }
         }
         Ok(found.asked)
     }

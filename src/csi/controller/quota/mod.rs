@@ -49,6 +49,9 @@ const ANEW: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
+/// The least that a look at bricks may take: the last one, too, is to say what is wrong, and not that it was short.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// What is known of the limits of all pools.
 #[derive(Debug)]
 pub(super) struct Limits<M> {
@@ -262,8 +265,7 @@ impl<M: Mounts> Controller<M> {
         let begun = Instant::now();
         let (mut pause, mut anew) = (PAUSE, anew);
         loop {
-            // The last look has time enough for a word of its own.
-            let left = until.saturating_duration_since(Instant::now()).max(LONGEST_PAUSE);
+            let left = until.saturating_duration_since(Instant::now()).max(LOOK);
             let doubts = self.doubts(pool, &bricks, &pv.path, asked, left).await;
             if doubts.is_empty() {
                 return doubts;
