@@ -237,10 +237,22 @@ impl Keeper {
     }
 
     fn release(&mut self, look: &Look<'_>) {
-        if self.mode != Mode::Apply || look.unlimited.is_some() {
-            return;
+        if self.mode == Mode::Apply && look.unlimited.is_none() {
+            let released = self.projects.release(look.kernel, look.root.as_fd());
+            self.tell_released(released);
         }
-        match self.projects.release(look.kernel, look.root.as_fd()) {
+    }
+
+    /// Takes the limits from PVs that have gone, as soon as their files have.
+    pub(super) fn release_leaving(&mut self, look: &Look<'_>) {
+        if look.unlimited.is_none() {
+            let released = self.projects.release_leaving(look.kernel, look.root.as_fd());
+            self.tell_released(released);
+        }
+    }
+
+    fn tell_released(&self, outcome: rustix::io::Result<u64>) {
+        match outcome {
             Ok(0) => {}
             Ok(projects) => tracing::info!(
                 brick = self.brick.name,

@@ -18,9 +18,9 @@ use std::{
 
 use super::{
     brick::failed,
-    xfs::{Kernel, Project},
+    xfs::{Kernel, Project, Usage},
 };
-use crate::storage::quota::{Code, InForce, Problem};
+use crate::storage::quota::{Code, InForce, Limits, Problem};
 
 /// The most bytes of the lists in `/etc` that are read.
 const MAX_LIST: u64 = 4 << 20;
@@ -202,35 +202,45 @@ impl Projects {
         file_system: BorrowedFd<'_>,
     ) -> rustix::io::Result<u64> {
         let mut released = 0;
-        let mut free = |usage: &super::xfs::Usage| {
-            let limited = (usage.bytes, usage.soft, usage.inodes) != (0, 0, 0);
-            if usage.used_inodes == 0 && limited {
-                let none = crate::storage::quota::Limits { bytes: 0, soft: None, inodes: None };
-                kernel.limit(file_system, usage.project, none)?;
-                released += 1;
-            }
-            Ok(usage.used_inodes == 0)
-        };
         let mut from = *self.range.start();
         while let Some(usage) = kernel.next_usage(file_system, from)? {
             if !self.range.contains(&usage.project) {
                 break;
             }
             if !self.owners.contains_key(&usage.project) && !self.others.name(usage.project) {
-                free(&usage)?;
+                released += u64::from(free(kernel, file_system, &usage)? == Free::Limited);
             }
             from = usage.project + 1;
         }
+        Ok(released + self.release_leaving(kernel, file_system)?)
+    }
+
+    /// The same of projects of PVs that went while this looked, wherever their numbers are from.
+    ///
+    /// # Errors
+    /// What the system call said.
+    pub(super) fn release_leaving(
+        &mut self,
+        kernel: &dyn Kernel,
+        file_system: BorrowedFd<'_>,
+    ) -> rustix::io::Result<u64> {
+        let mut released = 0;
         for project in self.leaving.clone() {
             let is_free = match kernel.usage(file_system, project)? {
-                Some(usage) if !self.others.name(project) => free(&usage)?,
-                _ => true,
+                Some(usage) if !self.others.name(project) => free(kernel, file_system, &usage)?,
+                _ => Free::Already,
             };
-            if is_free {
+            released += u64::from(is_free == Free::Limited);
+            if is_free != Free::InUse {
                 self.leaving.remove(&project);
             }
         }
         Ok(released)
+    }
+
+    /// Whether PVs have gone whose files have not yet.
+    pub(super) fn are_leaving(&self) -> bool {
+        !self.leaving.is_empty()
     }
 
     /// Whose a project is besides; none where it is nobody's, or that of this inode at this path.
@@ -252,7 +262,7 @@ impl Projects {
             let usage = kernel
                 .usage(file_system, project)
                 .map_err(|errno| failed(format_args!("cannot ask for project {project}"), errno))?;
-            if usage.is_none_or(|usage| usage == super::xfs::Usage { project, ..Default::default() }) {
+            if usage.is_none_or(|usage| usage == Usage { project, ..Default::default() }) {
                 self.next = project + 1;
                 return Ok(project);
             }
@@ -262,6 +272,29 @@ impl Projects {
         );
         Err(Problem::new(Code::NoProject, words))
     }
+}
+
+/// What a project without a PV was.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Free {
+    /// Files are in it.
+    InUse,
+    /// It had a limit, which was taken away.
+    Limited,
+    /// There was nothing on it.
+    Already,
+}
+
+/// Takes the limits from a project in which no file is.
+fn free(kernel: &dyn Kernel, file_system: BorrowedFd<'_>, usage: &Usage) -> rustix::io::Result<Free> {
+    if usage.used_inodes > 0 {
+        return Ok(Free::InUse);
+    }
+    if (usage.bytes, usage.soft, usage.inodes) == (0, 0, 0) {
+        return Ok(Free::Already);
+    }
+    let none = Limits { bytes: 0, soft: None, inodes: None };
+    kernel.limit(file_system, usage.project, none).map(|()| Free::Limited)
 }
 
 /// Somebody else whose project it is.

@@ -43,6 +43,9 @@ const CRAWL_SLICE: Duration = Duration::from_millis(1);
 /// How often the brick says that it is looked after.
 const STATE: Duration = Duration::from_secs(60);
 
+/// How often the projects of PVs that have gone are looked at, until their files have gone too.
+const LEAVING: Duration = Duration::from_secs(5);
+
 /// How soon a brick that is not there is looked for again.
 const ABSENT: Duration = Duration::from_secs(5);
 
@@ -162,6 +165,8 @@ struct Work {
     /// When everything is looked at again, and when the brick says again that it is looked after.
     crawl: Instant,
     state: Instant,
+    /// When projects that PVs have left are looked at again, while there are some.
+    release: Instant,
     waiting: Waiting,
     /// PVs whose files are to be put into their projects, those for which that is done, in turn, and all of them.
     to_mark: VecDeque<ToMark>,
@@ -186,6 +191,7 @@ impl Work {
             watch: None,
             crawl: now,
             state: now,
+            release: now,
             waiting: Waiting::default(),
             to_mark: VecDeque::new(),
             marking: VecDeque::new(),
@@ -201,6 +207,9 @@ impl Work {
                 self.crawl(kernel);
             } else if now >= self.state {
                 self.look(kernel, |_, _| {});
+            } else if self.keeper.projects.are_leaving() && now >= self.release {
+                self.release = now + LEAVING;
+                self.look(kernel, |work, look| work.keeper.release_leaving(look));
             }
             self.retry(kernel);
             self.mark(kernel);
@@ -212,8 +221,9 @@ impl Work {
     /// Waits until there is something to do.
     fn sleep(&self) {
         let busy = (!self.marked.is_empty()).then(Instant::now);
-        let next =
-            [Some(self.crawl), Some(self.state), self.waiting.first(), busy].into_iter().flatten().min();
+        let leaving = self.keeper.projects.are_leaving().then_some(self.release);
+        let next = [Some(self.crawl), Some(self.state), self.waiting.first(), busy, leaving];
+        let next = next.into_iter().flatten().min();
         let left = next.map_or(STATE, |next| next.saturating_duration_since(Instant::now()));
         let timeout = Timespec::try_from(left).ok();
         let mut fds = vec![PollFd::new(&self.shared.wake, PollFlags::IN)];
@@ -451,7 +461,7 @@ fn unwatched(errno: Errno) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, os::unix::fs::MetadataExt};
 
     use super::*;
     use crate::{
@@ -540,6 +550,20 @@ mod tests {
         until(&worker, "its own word again", |_| {
             lab.said("pvc-1").is_some_and(|said| said.brick == own.brick)
         });
+    }
+
+    #[test]
+    fn the_limit_of_a_pv_that_is_gone_goes_with_its_last_file() {
+        let Some(lab) = Lab::new() else { return };
+        let worker = start(&lab);
+        lab.create("pvc-1", GIB);
+        until(&worker, "the PV", |status| limit(status, "pvc-1") == Some(GIB));
+        let project = lab.kernel.of(&lab.pv("pvc-1")).id;
+        fs::remove_file(lab.record("pvc-1")).unwrap();
+        until(&worker, "its end", |status| status.pvs.is_empty());
+        assert_eq!(lab.kernel.limits(project).bytes, GIB);
+        lab.kernel.forget(fs::metadata(lab.pv("pvc-1")).unwrap().ino());
+        until(&worker, "the end of its limit", |_| lab.kernel.limits(project).bytes == 0);
     }
 
     #[test]
