@@ -118,11 +118,11 @@ impl<'a> Look<'a> {
             Err(problem) => Some(problem),
         };
         if let Some(problem) = problem {
-            if problem.code == Code::RecordUnreadable {
-                // Self-heal makes a record first, and then what is in it, of which no watch tells.
-                pv.next = Next::Again;
-            }
             pv.status.in_force.problem = Some(problem);
+        }
+        if pv.status.in_force.problem.as_ref().is_some_and(|problem| problem.code == Code::RecordUnreadable) {
+            // Self-heal makes a record first, and then what is in it, of which no watch tells.
+            pv.next = Next::Again;
         }
         (Some(pv.status), pv.next)
     }

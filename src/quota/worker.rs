@@ -553,6 +553,22 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_is_empty_at_first_is_read_again() {
+        let Some(lab) = Lab::new() else { return };
+        let worker = start(&lab);
+        lab.create("pvc-1", GIB);
+        let limited = until(&worker, "the PV", |status| limit(status, "pvc-1") == Some(GIB));
+        lab.write("pvc-1", b"");
+        until(&worker, "an empty record", |status| code(&status.pvs[0]) == Some(Code::RecordUnreadable));
+        // In place, and by a name that nobody watches.
+        let elsewhere = lab.path("elsewhere");
+        fs::hard_link(lab.record("pvc-1"), &elsewhere).unwrap();
+        fs::write(&elsewhere, br#"{"size":4096}"#).unwrap();
+        until(&worker, "the record", |status| limit(status, "pvc-1") == Some(4096));
+        assert_eq!(limited.pvs.len(), 1);
+    }
+
+    #[test]
     fn the_limit_of_a_pv_that_is_gone_goes_with_its_last_file() {
         let Some(lab) = Lab::new() else { return };
         let worker = start(&lab);
