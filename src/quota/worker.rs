@@ -272,7 +272,7 @@ impl Work {
     }
 
     fn crawl(&mut self, kernel: &dyn Kernel) {
-        let began = Instant::now();
+        let (began, used) = (Instant::now(), processor_time());
         // Where the brick is not there, another time is set.
         self.crawl = began;
         self.look(kernel, |work, look| {
@@ -294,7 +294,9 @@ impl Work {
             let failed = watch.as_ref().map_or_else(|errno| Some(*errno), Watch::failed);
             work.watch = watch.ok();
             let took = began.elapsed();
-            work.crawl = Instant::now() + work.options.interval(took);
+            // What it waited for, a disk or others, is no cost.
+            let cost = processor_time().zip(used).map_or(took, |(now, before)| now.saturating_sub(before));
+            work.crawl = Instant::now() + work.options.interval(cost);
             let mut figures = lock(&work.shared.figures);
             (figures.crawled, figures.took) = (Some(SystemTime::now()), took);
             figures.unwatched = failed.map(unwatched);
@@ -404,6 +406,12 @@ impl Work {
         let mut figures = lock(&self.shared.figures);
         (figures.marking, figures.waiting) = (self.marked.len(), self.waiting.len());
     }
+}
+
+/// Processor time that this thread has used; none where the kernel does not count it (`CONFIG_SCHED_INFO`).
+fn processor_time() -> Option<Duration> {
+    let counted = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    counted.split(' ').next()?.parse().ok().map(Duration::from_nanos)
 }
 
 /// Says on the brick that it is looked after: where that is due, is new, or was said by another brick's quotad, whose
@@ -550,6 +558,16 @@ mod tests {
         until(&worker, "its own word again", |_| {
             lab.said("pvc-1").is_some_and(|said| said.brick == own.brick)
         });
+    }
+
+    #[test]
+    fn the_cost_of_a_look_is_what_it_uses_of_a_processor() {
+        let before = processor_time().unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        while processor_time().unwrap() == before {
+            std::hint::spin_loop();
+        }
+        assert!(processor_time().unwrap() > before);
     }
 
     #[test]

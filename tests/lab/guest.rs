@@ -28,7 +28,7 @@ const INSIDE: &str = "KADALU_GUEST";
 const PASSED_ON: [&str; 3] = ["KADALU_LAB", "KADALU_LAB_CACHE", "RUST_BACKTRACE"];
 
 /// After so many seconds it is switched off, and what has not ended has failed.
-const LIMIT: &str = "1200";
+const LIMIT: &str = "2400";
 
 /// How much of its log is shown with a failure, in lines.
 const SHOWN: usize = 80;
