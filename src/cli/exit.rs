@@ -47,6 +47,11 @@ impl Failure {
         Self { exit, message: message.to_string() }
     }
 
+    /// What only a panic of ours can bring.
+    pub(crate) fn defect(error: impl fmt::Display) -> Self {
+        Self::other("this is a defect of kadalu, please report it", error)
+    }
+
     /// What has no number of its own, with what was being done.
     pub(crate) fn other(doing: impl fmt::Display, error: impl fmt::Display) -> Self {
         Self::new(Exit::Other, format_args!("{doing}: {error}"))

@@ -104,9 +104,7 @@ pub(crate) fn run() -> ExitCode {
     match result {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(failure)) => report(global.log_format, failure),
-        Err(error) => {
-            report(global.log_format, Failure::other("this is a defect of kadalu, please report it", error))
-        }
+        Err(error) => report(global.log_format, Failure::defect(error)),
     }
 }
 

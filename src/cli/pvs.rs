@@ -12,15 +12,12 @@ use glusterd_client::{
     storage::pool::{Capacity, Gib, Pool, Pv},
 };
 use serde_json::json;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::mpsc,
-    task::spawn_blocking,
-};
+use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::{
     Exit, Failure,
     mount_host::{MountHost, absolute},
+    mountd::Signals,
     output::{Format, columns, shown},
 };
 
@@ -104,7 +101,7 @@ impl Pvs {
 
     async fn on_a_thread(self, root: PathBuf) -> Result<(), Failure> {
         let done = spawn_blocking(move || self.at(&root)).await;
-        done.map_err(|error| Failure::other("this is a defect of kadalu, please report it", error))?
+        done.map_err(Failure::defect)?
     }
 
     fn at(&self, root: &Path) -> Result<(), Failure> {
@@ -160,18 +157,12 @@ fn source(pool: &str) -> Result<Option<Source>, Failure> {
 
 /// Waits until somebody wants this to end.
 pub(super) async fn interrupted() -> Failure {
-    let wait = async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+    match Signals::new() {
+        Ok(mut signals) => {
+            signals.next().await;
+            Failure::new(Exit::Other, "interrupted: the same again ends what was begun")
         }
-        io::Result::Ok(())
-    };
-    match wait.await {
-        Ok(()) => Failure::new(Exit::Other, "interrupted: the same again ends what was begun"),
-        Err(error) => Failure::other("cannot wait for signals", error),
+        Err(failure) => failure,
     }
 }
 

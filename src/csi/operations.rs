@@ -9,7 +9,10 @@ use std::{
 use tonic::{Code, Status};
 use tracing::Instrument;
 
-use super::{server, status::failed};
+use super::{
+    server,
+    status::{defect, failed},
+};
 use crate::mount::lock::lock;
 
 /// The volumes that something is being done to, by their ids, or by their names where they have no id yet. Clones share it.
@@ -68,9 +71,6 @@ impl Guard {
             let outcome = work.await;
             drop(self);
             outcome
-        };
-        let defect = |error| {
-            failed(Code::Internal, format_args!("this is a defect of kadalu, please report it: {error}"))
         };
         tokio::spawn(work.in_current_span()).await.unwrap_or_else(|error| Err(defect(error)))
     }

@@ -20,6 +20,11 @@ pub(super) fn invalid(sentence: impl std::fmt::Display) -> Status {
     failed(Code::InvalidArgument, sentence)
 }
 
+/// What only a panic of ours can bring.
+pub(super) fn defect(error: impl std::fmt::Display) -> Status {
+    failed(Code::Internal, format_args!("this is a defect of kadalu, please report it: {error}"))
+}
+
 impl From<storage::Error> for Status {
     fn from(error: storage::Error) -> Self {
         use storage::Reason;

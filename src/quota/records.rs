@@ -10,7 +10,7 @@ use rustix::{fs::Dir, io::Errno};
 
 use super::brick::{attribute, directory, failed, plain_file, shown};
 use crate::storage::{
-    layout::{INFO, Place},
+    layout::{INFO, Place, is_hash},
     quota::{self, ASKED, Asked, Code, Problem, Share},
     record::{MAX_RECORD, Record, State},
 };
@@ -214,9 +214,4 @@ pub(super) fn child<'a>(path: &str, name: &'a CStr) -> Child<'a> {
             shown(name)
         )),
     }
-}
-
-/// Two lower-case hexadecimal digits.
-fn is_hash(name: &str) -> bool {
-    name.len() == 2 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

@@ -199,6 +199,11 @@ fn hash(component: &str) -> String {
     format!("{}/{}", &hex[..2], &hex[2..4])
 }
 
+/// Whether this can be the name of one of the two directories of a hash: two lower-case hexadecimal digits.
+pub(crate) fn is_hash(name: &str) -> bool {
+    name.len() == 2 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 fn check(component: &str) -> Result<(), Error> {
     let refuse = |why: &str| {
         let shown = component.chars().take(64).collect::<String>();

@@ -98,8 +98,7 @@ impl Quota {
     /// The PVs that are asked for and have a directory.
     async fn pvs(&self, root: PathBuf) -> Result<Vec<Pv>, Failure> {
         let listed = spawn_blocking(move || Pool::open(&root)?.list()).await;
-        let mut pvs = listed
-            .map_err(|error| Failure::other("this is a defect of kadalu, please report it", error))??;
+        let mut pvs = listed.map_err(Failure::defect)??;
         pvs.retain(|pv| !pv.path.is_empty() && pv.state != State::Deleting);
         if let Some(wanted) = &self.pv {
             pvs.retain(|pv| [&pv.component, &pv.name, &pv.path].contains(&wanted));

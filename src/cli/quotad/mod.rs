@@ -98,7 +98,7 @@ impl Quotad {
             _ => return self.serve().await,
         };
         let looked = spawn_blocking(move || self.once(mode)).await;
-        looked.map_err(|error| Failure::other("this is a defect of kadalu, please report it", error))?
+        looked.map_err(Failure::defect)?
     }
 
     /// Looks after bricks until a signal.

@@ -1,19 +1,12 @@
 //! One brick of a pool, as it is seen through a mount of that brick alone.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
-};
+use std::path::{Path, PathBuf};
 
-use super::tree::Directory;
-use crate::mount::lock::lock;
+use super::{readers::each, tree::Directory};
 use crate::storage::{
     Error, Reason,
     quota::{self, Daemon, IN_FORCE, InForce, QUOTAD},
 };
-
-/// Who looks at many PVs asks for so many at once: over a network, most of the time is waiting.
-const READERS: usize = 8;
 
 /// The largest block that is believed, in bytes.
 const MAX_BLOCK: u64 = 1 << 20;
@@ -72,28 +65,19 @@ impl OneBrick {
             return Err(Error::new(Reason::Gone, format_args!("no brick is mounted at {root} any more")));
         }
         let daemon = root.attribute(QUOTAD)?.and_then(|value| quota::read(&value));
-        let queue = Mutex::new(paths.iter().enumerate());
-        let seen = Mutex::new(Ok(vec![Ok(None); paths.len()]));
-        let work = || {
-            loop {
-                let next = lock(&queue).next();
-                let Some((n, path)) = next else { return };
-                let looked = see(&root, path);
-                match (&mut *lock(&seen), looked) {
-                    (seen @ Ok(_), Err(error)) if is_of_brick(&error) => *seen = Err(error),
-                    (Ok(seen), looked) => seen[n] = looked,
-                    (Err(_), _) => return,
+        let none = vec![Ok(None); paths.len()];
+        let pvs = each(
+            paths.iter().enumerate(),
+            none,
+            |(n, path)| (n, see(&root, path)),
+            |seen, (n, looked)| match looked {
+                Err(error) if is_of_brick(&error) => Err(error),
+                looked => {
+                    seen[n] = looked;
+                    Ok(())
                 }
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..READERS.min(paths.len()) {
-                // One that cannot be started is one fewer.
-                let _ = std::thread::Builder::new().spawn_scoped(scope, work);
-            }
-            work();
-        });
-        let pvs = seen.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+            },
+        )?;
         Ok(Seen { daemon, pvs })
     }
 }

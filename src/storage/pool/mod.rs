@@ -9,6 +9,7 @@ mod claim;
 mod create;
 mod index;
 mod quota;
+mod readers;
 mod records;
 mod relocate;
 mod remove;

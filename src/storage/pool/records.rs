@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashSet,
-    sync::{Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -10,19 +9,16 @@ use rustix::{fs::Stat, io::Errno};
 
 use super::{
     Pv, quota,
+    readers::each,
     tree::{Directory, TRIES, vanishing},
 };
-use crate::mount::lock::lock;
 use crate::storage::{
     Error, Reason,
     error::Doing,
-    layout::{DATA, INFO, Place},
+    layout::{self, DATA, INFO, Place},
     quota::Asked,
     record::{MAX_RECORD, Record, State},
 };
-
-/// Who reads all records asks for so many at once: over a network, most of the time is waiting.
-const READERS: usize = 8;
 
 /// How old a temporary file must be to be nobody's any more.
 const STALE: Duration = Duration::from_secs(3600);
@@ -209,28 +205,11 @@ pub(super) fn prune(root: &Directory, place: &Place) {
 pub(super) fn all(root: &Directory, sweeping: bool) -> Result<Vec<(Place, Found)>, Error> {
     let Some(info) = root.open(INFO)? else { return Ok(Vec::new()) };
     let firsts = info.names()?.filter(is_hash).collect::<Result<Vec<_>, _>>()?;
-    let (queue, found) = (Mutex::new(firsts.into_iter()), Mutex::new(Ok(Vec::new())));
-    let work = || {
-        loop {
-            let next = lock(&queue).next();
-            let Some(first) = next else { return };
-            let walked = below(&info, &first, sweeping);
-            let mut found = lock(&found);
-            match (&mut *found, walked) {
-                (Ok(found), Ok(walked)) => found.extend(walked),
-                (Ok(_), Err(error)) => *found = Err(error),
-                (Err(_), _) => return,
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..READERS.min(lock(&queue).len()) {
-            // One that cannot be started is one fewer.
-            let _ = std::thread::Builder::new().spawn_scoped(scope, work);
-        }
-        work();
-    });
-    found.into_inner().unwrap_or_else(PoisonError::into_inner)
+    let walk = |first: String| below(&info, &first, sweeping);
+    each(firsts.into_iter(), Vec::new(), walk, |found, walked| {
+        found.extend(walked?);
+        Ok(())
+    })
 }
 
 /// The sizes that a pool has promised, by the place's path. A record with two names is being moved, and counts once.
@@ -308,9 +287,7 @@ fn sweep_stale(directory: &Directory, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Two lower-case hexadecimal digits.
+/// Also what could not be read, which is told further on.
 fn is_hash(name: &Result<String, Error>) -> bool {
-    name.as_ref().is_ok_and(|name| {
-        name.len() == 2 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    }) || name.is_err()
+    name.as_ref().map_or(true, |name| layout::is_hash(name))
 }

@@ -19,7 +19,7 @@ use tracing::{info, warn};
 
 use super::flight::Flight;
 use crate::{
-    csi::status::failed,
+    csi::status::{defect, failed},
     mount::{self, control::Mounts, generated::MountRequest, mountinfo::MountTable},
     storage::{self, handle::PoolId, parameters::Parameters, pool::Pool},
 };
@@ -218,7 +218,5 @@ async fn tend(id: PoolId, pool: Arc<Pool>, trash: Arc<Notify>, stop: Cancellatio
 pub(in crate::csi::controller) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Status> {
-    let defect =
-        |error| failed(Code::Internal, format_args!("this is a defect of kadalu, please report it: {error}"));
     spawn_blocking(work).await.map_err(defect)
 }
