@@ -1,7 +1,7 @@
 //! All PVs of a brick, one after the other, and what their going leaves behind.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     os::fd::{AsFd, BorrowedFd},
     sync::{
         Arc, Mutex, MutexGuard,
@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     BrickStatus, LocalBrick, Mode, Options, PvStatus,
-    brick::failed,
+    brick::{directory, failed},
     projects::{Found, Others, Projects},
     pv::{Look, Next},
     records::{self, Recorded, Skipped, Visitor},
@@ -87,7 +87,7 @@ impl Told {
 
 /// What looks into the directories of records while they are walked through.
 pub(super) trait Watching {
-    /// A directory of records is entered, before it is read.
+    /// A directory of records, or of PVs, is entered, before it is read.
     fn enter(&mut self, path: &str, directory: BorrowedFd<'_>);
 }
 
@@ -139,6 +139,8 @@ impl Keeper {
         records::walk(look.root.as_fd(), INFO, share, &mut all);
         let All { found: mut recorded, more, skipped, .. } = all;
         recorded.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let prefixes = recorded.iter().map(|(place, _)| place.prefix()).collect::<BTreeSet<_>>();
+        prefixes.iter().for_each(|prefix| enter(look, prefix, watching));
         let found = recorded.into_iter().map(|(place, recorded)| {
             let found = look.find(&place);
             (place, recorded, found)
@@ -179,7 +181,8 @@ impl Keeper {
     }
 
     /// Looks at one PV; its record, if it has one, is read anew.
-    pub(super) fn one(&mut self, look: &Look<'_>, place: &Place) -> Next {
+    pub(super) fn one(&mut self, look: &Look<'_>, place: &Place, watching: &mut dyn Watching) -> Next {
+        enter(look, &place.prefix(), watching);
         {
             let telling = self.told.lock();
             if telling.pvs.len() >= self.most && !telling.pvs.contains_key(&place.to_string()) {
@@ -264,6 +267,13 @@ impl Keeper {
                 tracing::warn!(brick = self.brick.name, %problem, "limits stay");
             }
         }
+    }
+}
+
+/// Has a directory of PVs watched; one that is not there yet is when a PV in it is looked for again.
+fn enter(look: &Look<'_>, path: &str, watching: &mut dyn Watching) {
+    if let Ok(Some(opened)) = directory(&look.root, path) {
+        watching.enter(path, opened.as_fd());
     }
 }
 
@@ -660,7 +670,7 @@ mod tests {
         let look = Look::begin(&lab.brick, Mode::Apply, &*lab.kernel).unwrap();
         keeper.crawl(&look, &mut NoWatch, &AtomicBool::new(false));
         for place in &places {
-            keeper.one(&look, place);
+            keeper.one(&look, place, &mut NoWatch);
         }
         let status = keeper.told.status(&lab.brick);
         assert!(status.pvs.len() == 2 && status.pvs.iter().all(|pv| code(pv).is_none()));

@@ -13,6 +13,9 @@ const SOON: Duration = Duration::from_millis(2);
 /// but no later than that: where a brick is back, self-heal makes one directory after the other.
 const LATE: Duration = Duration::from_secs(5);
 
+/// When attributes of a PV's directory have changed, it is looked at so much later: pods can change some as often as they like.
+const LATER: Duration = Duration::from_secs(1);
+
 /// For how many; more are left to the next look at everything.
 const MAX_WAITING: usize = 4096;
 
@@ -37,10 +40,20 @@ impl Waiting {
     pub(super) fn add(&mut self, place: Place, since: Instant, before: Option<Wait>, now: Instant) {
         let delay = before.map_or(SOON, |before| LATE.min(before.delay * 2));
         self.remove(&place);
+        self.insert(place, Wait { since, delay, at: now + delay });
+    }
+
+    fn insert(&mut self, place: Place, wait: Wait) {
         if self.of.len() < MAX_WAITING {
-            let wait = Wait { since, delay, at: now + delay };
             self.order.insert((wait.at, place.clone()));
             self.of.insert(place, wait);
+        }
+    }
+
+    /// Looks at a PV in a moment, however often that is asked for meanwhile.
+    pub(super) fn later(&mut self, place: Place, now: Instant) {
+        if !self.of.contains_key(&place) {
+            self.insert(place, Wait { since: now, delay: LATER, at: now + LATER });
         }
     }
 

@@ -16,7 +16,7 @@ use super::{
     crawl::Watching,
     records::{Child, child},
 };
-use crate::storage::layout::Place;
+use crate::storage::layout::{DATA, Place};
 
 /// Changes in a directory of records.
 const RECORDS: WatchFlags = WatchFlags::CREATE
@@ -27,6 +27,10 @@ const RECORDS: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::ATTRIB)
     .union(WatchFlags::MOVE_SELF)
     .union(WatchFlags::ONLYDIR);
+
+/// Changes in a directory that PVs lie in: they come, and self-heal copies another brick's words to them.
+const PVS: WatchFlags =
+    WatchFlags::CREATE.union(WatchFlags::MOVED_TO).union(WatchFlags::ATTRIB).union(WatchFlags::ONLYDIR);
 
 /// Changes of a brick's root.
 const ROOT: WatchFlags = WatchFlags::CREATE
@@ -55,6 +59,8 @@ pub(super) struct Watch {
 pub(super) struct Changes {
     /// Records that came, went or were written.
     pub(super) places: BTreeSet<Place>,
+    /// PVs whose directories have other attributes, which anybody can set at any time.
+    pub(super) touched: BTreeSet<Place>,
     /// Directories of records that came.
     pub(super) directories: BTreeSet<String>,
     /// An attribute of the brick's root was set.
@@ -121,7 +127,13 @@ impl Watch {
                 continue;
             };
             let path = if path.is_empty() { "" } else { path };
-            if flags.contains(ReadFlags::ISDIR) {
+            if let Some(hash) = path.strip_prefix(DATA) {
+                let place =
+                    name.to_str().ok().and_then(|name| Place::found(name, hash.trim_start_matches('/')).ok());
+                let came = flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO);
+                let changed = if came { &mut changes.places } else { &mut changes.touched };
+                changed.extend(place.filter(|_| flags.contains(ReadFlags::ISDIR)));
+            } else if flags.contains(ReadFlags::ISDIR) {
                 let came = flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO);
                 if path.is_empty() && came && name == c"info" {
                     changes.directories.insert("info".to_owned());
@@ -139,7 +151,8 @@ impl Watch {
 
 impl Watching for Watch {
     fn enter(&mut self, path: &str, directory: BorrowedFd<'_>) {
-        match inotify::add_watch(&self.inotify, magic(directory), RECORDS) {
+        let changes = if path.starts_with(DATA) { PVS } else { RECORDS };
+        match inotify::add_watch(&self.inotify, magic(directory), changes) {
             Ok(watch) => {
                 self.paths.insert(watch, path.to_owned());
             }

@@ -168,6 +168,8 @@ struct Work {
     /// When projects that PVs have left are looked at again, while there are some.
     release: Instant,
     waiting: Waiting,
+    /// PVs whose directories have got other attributes.
+    touched: Waiting,
     /// PVs whose files are to be put into their projects, those for which that is done, in turn, and all of them.
     to_mark: VecDeque<ToMark>,
     marking: VecDeque<(ToMark, Marker)>,
@@ -193,6 +195,7 @@ impl Work {
             state: now,
             release: now,
             waiting: Waiting::default(),
+            touched: Waiting::default(),
             to_mark: VecDeque::new(),
             marking: VecDeque::new(),
             marked: HashSet::new(),
@@ -222,7 +225,8 @@ impl Work {
     fn sleep(&self) {
         let busy = (!self.marked.is_empty()).then(Instant::now);
         let leaving = self.keeper.projects.are_leaving().then_some(self.release);
-        let next = [Some(self.crawl), Some(self.state), self.waiting.first(), busy, leaving];
+        let next =
+            [Some(self.crawl), Some(self.state), self.waiting.first(), self.touched.first(), busy, leaving];
         let next = next.into_iter().flatten().min();
         let left = next.map_or(STATE, |next| next.saturating_duration_since(Instant::now()));
         let timeout = Timespec::try_from(left).ok();
@@ -264,7 +268,7 @@ impl Work {
 
     /// Lets go all that was known of the brick, or keeps its file system from being unmounted.
     fn forget(&mut self) {
-        (self.watch, self.waiting) = (None, Waiting::default());
+        (self.watch, self.waiting, self.touched) = (None, Waiting::default(), Waiting::default());
         self.to_mark.clear();
         self.marking.clear();
         self.marked.clear();
@@ -313,6 +317,7 @@ impl Work {
             self.forget();
             return;
         }
+        changes.touched.into_iter().for_each(|place| self.touched.later(place, came));
         if changes.places.is_empty() && changes.directories.is_empty() && !changes.root {
             return;
         }
@@ -336,7 +341,11 @@ impl Work {
         if self.marked.contains(&place) {
             return;
         }
-        let next = self.keeper.one(look, &place);
+        let watching: &mut dyn Watching = match &mut self.watch {
+            Some(watch) => watch,
+            None => &mut NoWatch,
+        };
+        let next = self.keeper.one(look, &place, watching);
         if matches!(next, Next::Nothing) && self.keeper.is_new_in_force(&place) {
             let mut lags = lock(&self.shared.lags);
             if lags.len() < MAX_LAGS {
@@ -358,16 +367,23 @@ impl Work {
         }
     }
 
-    /// Looks again for directories that were not there.
+    /// Looks again at PVs whose time has come.
     fn retry(&mut self, kernel: &dyn Kernel) {
-        let due = self.waiting.due(Instant::now());
-        if due.is_empty() {
+        let now = Instant::now();
+        let (due, touched) = (self.waiting.due(now), self.touched.due(now));
+        if due.is_empty() && touched.is_empty() {
             return;
         }
         self.look(kernel, |work, look| {
             for place in due {
                 let Some(before) = work.waiting.remove(&place) else { continue };
                 work.one(look, place, before.since, Some(before));
+            }
+            for place in touched {
+                let before = work.waiting.remove(&place);
+                if let Some(Wait { since, .. }) = work.touched.remove(&place) {
+                    work.one(look, place, since, before);
+                }
             }
         });
     }
@@ -460,7 +476,7 @@ impl Visitor for New<'_> {
 /// Why not all records are watched, and what to do.
 fn unwatched(errno: Errno) -> String {
     let advice = match errno {
-        Errno::NOSPC => "raise fs.inotify.max_user_watches: each PV takes one or two",
+        Errno::NOSPC => "raise fs.inotify.max_user_watches: each PV takes up to four",
         Errno::MFILE => "raise fs.inotify.max_user_instances, or quotad's LimitNOFILE",
         _ => "see whether the brick's file system is well",
     };
@@ -474,7 +490,7 @@ mod tests {
     use super::*;
     use crate::{
         quota::{PvStatus, fake::Lab},
-        storage::quota::{Asked, Code, IN_FORCE, InForce, STATED},
+        storage::quota::{ASKED, Asked, Code, InForce, STATED},
     };
 
     const GIB: u64 = 1 << 30;
@@ -547,14 +563,28 @@ mod tests {
         let worker = start(&lab);
         lab.create("pvc-1", GIB);
         until(&worker, "the PV", |status| limit(status, "pvc-1") == Some(GIB));
-        // Self-heal copies another brick's word, of which no watch tells.
-        let own = lab.said("pvc-1").unwrap();
-        let other = InForce { brick: "g2:/bricks/b".into(), ..own.clone() };
+        // As glusterfs does, by a name of the record that nobody watches.
+        let elsewhere = lab.path("elsewhere");
+        fs::hard_link(lab.record("pvc-1"), &elsewhere).unwrap();
         let set = |path: &std::path::Path, name, value: &[u8]| {
             rustix::fs::setxattr(path, name, value, rustix::fs::XattrFlags::empty()).unwrap();
         };
-        set(&lab.pv("pvc-1"), IN_FORCE, &quota::write(&other).unwrap());
+        let record = fs::read(lab.record("pvc-1")).unwrap();
+        let asked =
+            Asked { size: 2 * GIB, soft_percent: None, inodes: None, generation: quota::generation(&record) };
+        set(&elsewhere, ASKED, &quota::write(&asked).unwrap());
         set(lab.record("pvc-1").parent().unwrap(), STATED, b"pvc-1.json");
+        until(&worker, "what is stated", |status| limit(status, "pvc-1") == Some(2 * GIB));
+    }
+
+    #[test]
+    fn what_self_heal_copies_over_a_word_of_ours_does_not_stay() {
+        let Some(lab) = Lab::new() else { return };
+        let worker = start(&lab);
+        lab.create("pvc-1", GIB);
+        until(&worker, "the PV", |status| limit(status, "pvc-1") == Some(GIB));
+        let own = lab.said("pvc-1").unwrap();
+        lab.say("pvc-1", &InForce { brick: "g2:/bricks/b".into(), ..own.clone() });
         until(&worker, "its own word again", |_| {
             lab.said("pvc-1").is_some_and(|said| said.brick == own.brick)
         });

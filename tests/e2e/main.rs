@@ -53,6 +53,8 @@ mod quota_kinds;
 mod quota_late;
 mod quota_life;
 mod quota_returns;
+mod quota_refused;
+mod quota_thousand;
 mod quotad;
 mod teardown;
 mod tls;
@@ -112,6 +114,8 @@ const STORIES: &[Story] = &[
     quota_killed::STORY,
     quota_returns::STORY,
     quota_life::STORY,
+    quota_refused::STORY,
+    quota_thousand::STORY,
 ];
 
 fn main() -> ExitCode {

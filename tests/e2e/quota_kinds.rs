@@ -1,5 +1,7 @@
 //! A PV stops at its size on every kind of volume, its neighbour does not notice, and nothing is left to heal.
 
+use serde_json::Value;
+
 use crate::lab::{Kind, eventually, require_quota};
 use crate::labs::Labs;
 use crate::quotad::{Bed, MIB, stopped};
@@ -61,8 +63,22 @@ fn replica_3(labs: &Labs) {
     nothing_to_heal(&bed);
 }
 
+/// Where the arbiter takes whatever is written, it counts files: all bricks say no at the same one.
 fn arbiter(labs: &Labs) {
-    a_writer_stops(&Bed::start(labs, "quota-arbiter", Kind::Arbiter));
+    let bed = Bed::start(labs, "quota-arbiter", Kind::Arbiter);
+    a_writer_stops(&bed);
+    let many = bed.create("pvc-many", 4 * MIB, &[]);
+    let at = bed.publish(&many, "many");
+    let said = bed.lab.client().exec("sh", &["-c", &format!("cd {at} && touch $(seq 1100)")]);
+    stopped(&said.stderr);
+    let limits = bed.check_pv("pvc-many").into_iter().map(|said| said["limits"]["inodes"].clone());
+    assert_eq!(limits.collect::<Vec<_>>(), vec![Value::from(1024); 3]);
+    for (host, brick) in &bed.bricks {
+        let count = host.shell(&format!("find {brick}/{} | wc --lines", Bed::path(&many)));
+        assert_eq!(count.trim(), "1024", "{brick}");
+    }
+    nothing_to_heal(&bed);
+    bed.driver.end_of(&many, &at);
 }
 
 /// Each of three bricks has a third of what is written, and one more as much.

@@ -104,7 +104,7 @@ impl Host {
     }
 
     /// The first process of the host's namespaces, as seen from outside.
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
 
