@@ -52,10 +52,12 @@ mod quota_killed;
 mod quota_kinds;
 mod quota_late;
 mod quota_life;
-mod quota_returns;
 mod quota_refused;
+mod quota_returns;
 mod quota_thousand;
 mod quotad;
+#[path = "../skip/mod.rs"]
+mod skip;
 mod teardown;
 mod tls;
 mod tshark;
@@ -134,13 +136,7 @@ fn main() -> ExitCode {
             Ok(Outcome::Passed) => Ok(Completion::Completed),
             Ok(Outcome::Failed(words)) => Err(Failed::from(words)),
             Ok(Outcome::Skipped) => Ok(Completion::ignored_with("skipped in the guest")),
-            Err(reason) if std::env::var_os("KADALU_LAB").is_some_and(|v| v == "required") => {
-                Err(Failed::from(reason))
-            }
-            Err(reason) => {
-                eprintln!("SKIPPED {name}: {reason}");
-                Ok(Completion::ignored_with(reason))
-            }
+            Err(reason) => skip::lacking(name, reason),
         })
     });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());

@@ -11,12 +11,14 @@ mod containers;
 mod node;
 mod probes;
 mod room;
+#[path = "../skip/mod.rs"]
+mod skip;
 mod volume;
 
 use std::{env, os::unix::process::CommandExt, path::Path, process::Command, process::ExitCode};
 
 use glusterd_client::mount::helper;
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use libtest_mimic::{Arguments, Completion, Trial};
 
 /// Set in the process that is inside of the namespaces.
 const INSIDE: &str = "KADALU_MOUNT_KERNEL_INSIDE";
@@ -44,13 +46,7 @@ fn main() -> ExitCode {
                 test();
                 Ok(Completion::Completed)
             }
-            Err(reason) if env::var_os("KADALU_LAB").is_some_and(|v| v == "required") => {
-                Err(Failed::from(reason))
-            }
-            Err(reason) => {
-                eprintln!("SKIPPED {name}: {reason}");
-                Ok(Completion::ignored_with(reason))
-            }
+            Err(reason) => skip::lacking(name, reason),
         })
     });
     libtest_mimic::run(&arguments, trials.collect()).exit_code()

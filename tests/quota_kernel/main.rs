@@ -9,11 +9,13 @@
 mod brick;
 mod limits;
 mod marking;
+#[path = "../skip/mod.rs"]
+mod skip;
 mod xfs;
 
 use std::{env, os::unix::process::CommandExt, path::Path, process::Command, process::ExitCode};
 
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use libtest_mimic::{Arguments, Completion, Trial};
 
 /// Set in the process that is inside of the namespace.
 const INSIDE: &str = "KADALU_QUOTA_KERNEL_INSIDE";
@@ -34,16 +36,9 @@ fn main() -> ExitCode {
                 test();
                 Ok(Completion::Completed)
             }
+            Err(reason) if crate::need().is_err() => skip::lacking(name, reason),
             // A kernel without quota is none that this could ask for: the guest has one.
-            Err(reason)
-                if crate::need().is_err() && env::var_os("KADALU_LAB").is_some_and(|v| v == "required") =>
-            {
-                Err(Failed::from(reason))
-            }
-            Err(reason) => {
-                eprintln!("SKIPPED {name}: {reason}");
-                Ok(Completion::ignored_with(reason))
-            }
+            Err(reason) => skip::skipped(name, reason),
         })
     });
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
