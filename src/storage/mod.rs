@@ -4,6 +4,8 @@
 //! beside it ([`record`]), or the whole volume, claimed by an attribute of its root. What is true stands on the volume; no
 //! database is kept beside it. [`pool::Pool`] does what is done to PVs.
 
+pub mod check;
+pub mod config;
 pub mod context;
 pub mod enforced;
 pub mod error;
