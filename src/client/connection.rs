@@ -212,6 +212,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     timer.as_mut().reset(self.wake_at());
                 }
             }
+            // Of several calls in one TLS record glusterd handles the first and forgets the others (10.3): OpenSSL has
+            // read them, so that poll(2) does not tell of them. Each is to have a record of its own.
+            if self.tls {
+                self.wire.write_now();
+            }
         };
         let ended = self.explain(stop);
         debug!(%server, reason = %ended.reason, "connection ended");
@@ -310,8 +315,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io,
+        pin::Pin,
+        sync::{Arc, Mutex},
+        task::{Context, Poll},
+    };
+
     use bytes::{Buf, BytesMut};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf};
 
     use super::*;
     use crate::rpc::message::Accepted;
@@ -327,6 +339,49 @@ mod tests {
         match server.event().await {
             Ok(Event::Call(call)) => call,
             other => panic!("{other:?}"),
+        }
+    }
+
+    /// A stream that nobody answers on, which notes what each write has.
+    #[derive(Default)]
+    struct Writes(Arc<Mutex<Vec<Vec<u8>>>>);
+
+    impl AsyncRead for Writes {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Writes {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.0.lock().unwrap().push(bytes.to_vec());
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn over_tls_each_call_is_written_by_itself() {
+        for _ in 0..20 {
+            let stream = Writes::default();
+            let writes = Arc::clone(&stream.0);
+            let client = Client::spawn(ServerAddress::tcp("server", 24007).unwrap(), stream, true);
+            let ping = || client.call::<Ping>(&(), Duration::from_secs(1));
+            let _ = tokio::join!(ping(), ping(), ping(), ping());
+            for write in writes.lock().unwrap().iter() {
+                let mut calls = Peer::<()>::new(Limits::default());
+                let mut bytes = BytesMut::from(&write[..]);
+                assert!(matches!(calls.poll_event(&mut bytes), Ok(Some(Event::Call(_)))));
+                assert!(bytes.is_empty(), "another call in the same write");
+            }
+            assert_eq!(writes.lock().unwrap().len(), 4);
         }
     }
 

@@ -2,7 +2,7 @@ use std::{
     future::poll_fn,
     io,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::BytesMut;
@@ -76,17 +76,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T> Wire<S, T> {
         poll_fn(|cx| self.poll_flush(cx)).await
     }
 
+    /// Writes what waits as far as that goes at once; [`event`](Self::event) writes the rest, and tells of failures.
+    pub fn write_now(&mut self) {
+        let _ = self.poll_flush(&mut Context::from_waker(Waker::noop()));
+    }
+
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event<T>, End>> {
         loop {
             if let Some(event) = self.peer.poll_event(&mut self.input)? {
                 return Poll::Ready(Ok(event));
             }
-            if let Poll::Ready(Err(error)) = self.poll_flush(cx) {
-                return Poll::Ready(Err(error));
-            }
+            let flushed = self.poll_flush(cx);
             let room = self.input.len().clamp(READ, READ_AT_MOST);
             self.input.reserve(room);
-            match ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input))? {
+            let read = poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input);
+            // Who has hung up may have said why before, such as a TLS alert.
+            if let (Poll::Ready(Err(error)), Poll::Pending | Poll::Ready(Ok(0))) = (flushed, &read) {
+                return Poll::Ready(Err(error));
+            }
+            match ready!(read)? {
                 0 => {
                     let in_record = !self.input.is_empty() || self.peer.in_record();
                     return Poll::Ready(Err(End::Closed { in_record }));
