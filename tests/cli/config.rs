@@ -143,3 +143,22 @@ fn a_storage_is_mounted_by_its_file() {
         assert_eq!(mount(both).code, Some(2), "{both:?}");
     }
 }
+
+/// The jobs of Nomad have not been run: at least they say nothing that kadalu does not know.
+#[test]
+fn the_files_of_nomad() {
+    let nomad = [env!("CARGO_MANIFEST_DIR"), "deploy/nomad"].iter().collect::<PathBuf>();
+    let text = |name: &str| fs::read_to_string(nomad.join(name)).expect("it is there");
+    let printed = run(&["config", &nomad.join("storage-config.yaml").display().to_string()]).ok();
+    assert!(printed.contains("name: kadalu.external.ext-storage\n"), "{printed}");
+    assert!(text("volume.hcl").contains("storage_name = \"ext-storage\""));
+    let help = run(&["csi", "--help"]).ok();
+    let mut flags = 0;
+    for job in ["controller.nomad.hcl", "node.nomad.hcl"].map(text) {
+        for flag in job.split("\"--").skip(1).filter_map(|flag| flag.split('=').next()) {
+            flags += 1;
+            assert!(help.contains(&format!("--{flag} <")), "{flag}");
+        }
+    }
+    assert_eq!(flags, 10);
+}
