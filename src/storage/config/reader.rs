@@ -246,6 +246,10 @@ impl Reader {
     }
 
     pub(super) fn unknown(&mut self, key: &Key, path: &str, known: &[&'static str]) {
+        // Looking for the right word takes its time.
+        if self.faults.len() >= Fault::MAX {
+            return;
+        }
         let message = match nearest(&key.text, known) {
             _ if key.text == "<<" => "merge keys are not read: write the fields themselves".to_owned(),
             Some(meant) => format!("there is no such field, do you mean {meant}?"),

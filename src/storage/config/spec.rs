@@ -40,6 +40,9 @@ const KADALU: &[&str] = &["storage", "tiebreaker", "disperse"];
 /// Bytes of kadalu's `volume_id`, which is a UUID unless somebody has chosen another.
 const MAX_VOLUME_ID: usize = 128;
 
+/// Values of one storage: more than any has, few enough to compare them all.
+const MAX_VALUES: usize = 1000;
+
 /// One value of a storage, which may be an item of a list.
 struct Pair<'n> {
     key: &'n str,
@@ -141,6 +144,10 @@ impl Reader {
     /// The value of a key, or each item of a list.
     fn values<'n>(&mut self, key: &'n Key, node: &'n Node, path: String, pairs: &mut Vec<Pair<'n>>) {
         let key = key.text.as_str();
+        let items = if let Content::List(items) = &node.content { items.len() } else { 1 };
+        if pairs.len() + items > MAX_VALUES {
+            return self.fault(node.at, &path, format_args!("there are more than {MAX_VALUES} values"));
+        }
         match &node.content {
             Content::Null => {}
             Content::Scalar(value) => pairs.push(Pair { key, value, path, at: node.at }),
