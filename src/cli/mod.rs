@@ -1,6 +1,7 @@
 //! One file a subcommand. Data goes to standard output, words to standard error.
 
 mod bench;
+mod config;
 mod csi;
 mod demo;
 mod exit;
@@ -15,6 +16,7 @@ mod pvs;
 mod quota;
 mod quotad;
 mod servers;
+mod storage_file;
 mod umount;
 mod volfile_get;
 mod volfile_server;
@@ -75,6 +77,7 @@ enum Command {
     Mounts(mounts::Mounts),
     Pvs(pvs::Pvs),
     Quota(quota::Quota),
+    Config(config::Config),
     Csi(csi::Csi),
     Quotad(quotad::Quotad),
     Demo(demo::Demo),
@@ -118,6 +121,7 @@ async fn execute(command: Command) -> Result<(), Failure> {
         Command::Mounts(mounts) => mounts.run().await,
         Command::Pvs(pvs) => pvs.run().await,
         Command::Quota(quota) => quota.run().await,
+        Command::Config(config) => config.run(),
         Command::Csi(csi) => csi.run().await,
         Command::Quotad(quotad) => quotad.run().await,
         Command::Demo(demo) => demo.run().await,
@@ -129,16 +133,24 @@ async fn execute(command: Command) -> Result<(), Failure> {
 }
 
 /// Says why the command failed, whatever `RUST_LOG` lets through; as JSON in the shape of a log line.
-fn report(format: LogFormat, Failure { exit, message }: Failure) -> ExitCode {
+fn report(format: LogFormat, Failure { exit, message, faults }: Failure) -> ExitCode {
     let line = match format {
-        LogFormat::Text => format!("kadalu: {message}"),
-        LogFormat::Json => serde_json::json!({
-            "timestamp": humantime::format_rfc3339_micros(SystemTime::now()).to_string(),
-            "level": "ERROR",
-            "fields": { "message": message, "exit": exit as u8 },
-            "target": "kadalu",
-        })
-        .to_string(),
+        LogFormat::Text if faults.is_empty() => format!("kadalu: {message}"),
+        // As an editor goes through them.
+        LogFormat::Text => faults.join("\n"),
+        LogFormat::Json => {
+            let mut fields = serde_json::json!({ "message": message, "exit": exit as u8 });
+            if !faults.is_empty() {
+                fields["faults"] = faults.into();
+            }
+            serde_json::json!({
+                "timestamp": humantime::format_rfc3339_micros(SystemTime::now()).to_string(),
+                "level": "ERROR",
+                "fields": fields,
+                "target": "kadalu",
+            })
+            .to_string()
+        }
     };
     // Nobody reading any more leaves the number.
     let _ = writeln!(io::stderr(), "{line}");
