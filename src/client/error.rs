@@ -148,7 +148,7 @@ impl Error {
     }
 
     /// Whether we may not have a source port below 1024.
-    pub(super) fn lacks_privilege(&self) -> bool {
+    pub(crate) fn lacks_privilege(&self) -> bool {
         matches!(self, Self::Connect(error) if matches!(&**error, ConnectError::Failed { attempts, .. }
             if attempts.iter().any(|attempt| matches!(attempt.reason, AttemptError::SourcePort))))
     }

@@ -9,7 +9,8 @@ use super::support::{Fake, Ran, Running, VolfileServer, Volfiles, kadalu, render
 fn volfiles() -> Volfiles {
     let volfiles = Volfiles::new();
     let id = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
-    let bricks = |count: usize| (0..count).map(|_| ("127.0.0.1", "/b")).collect::<Vec<_>>();
+    let bricks =
+        |count: usize| ["/0", "/1", "/2", "/3", "/4", "/5"][..count].iter().map(|path| ("127.0.0.1", *path));
     let volume = |count| Example::new("vol", 3, bricks(count)).option("cluster/replicate", "volume-id", id);
     volfiles.put("vol", &render(&volume(3)));
     volfiles.put("dist", &render(&volume(6)));
@@ -48,7 +49,7 @@ fn a_table_under_heads_with_what_to_do() {
         "  ✓ volume           vol exists",
         "  – started          no server tells remote hosts of its volumes",
         "  ✓ volume-id        0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9",
-        "  ✗ brick-port       127.0.0.1:/b: its glusterd knows no port: the brick does not run",
+        "  ✗ brick-port       127.0.0.1:/0, 127.0.0.1:/1, 127.0.0.1:/2: its glusterd knows no port: the brick",
         "                     → run `gluster volume start vol force`, and see the brick's log",
         "  – client-version   no glusterfs is known that will mount the volume",
     ] {

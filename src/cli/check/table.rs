@@ -9,6 +9,9 @@ use crate::cli::output::shown;
 /// Columns of a line.
 const WIDTH: usize = 100;
 
+/// Servers or bricks that are named together.
+const SUBJECTS: usize = 6;
+
 /// Columns before the words: a mark, and the longest code.
 const INDENT: usize = 21;
 
@@ -25,9 +28,27 @@ pub(super) fn table(name: &str, report: &Report) -> String {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "\n{}", group.name());
         }
-        text.extend(findings.map(lines));
+        let findings: Vec<_> = findings.collect();
+        let alike = findings.chunk_by(|one, other| says(one) == says(other));
+        text.extend(alike.map(|alike| lines(&together(alike))));
     }
     text + &sum(&report.findings)
+}
+
+/// All but what it is about.
+fn says(finding: &Finding) -> (&str, Outcome, &str, Option<&str>, Option<u64>) {
+    let Finding { code, outcome, message, advice, micros, .. } = finding;
+    (code, *outcome, message, advice.as_deref(), *micros)
+}
+
+/// What is said of several things, once.
+fn together(alike: &[&Finding]) -> Finding {
+    let subjects: Vec<_> = alike.iter().filter_map(|finding| finding.subject.as_deref()).collect();
+    let subject = (!subjects.is_empty()).then(|| match subjects.len() {
+        ..=SUBJECTS => subjects.join(", "),
+        count => format!("{}, … ({count} in all)", subjects[..SUBJECTS].join(", ")),
+    });
+    Finding { subject, ..alike[0].clone() }
 }
 
 /// One finding: a line, and more where it is long or there is something to do.

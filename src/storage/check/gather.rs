@@ -16,7 +16,7 @@ use super::{
     heard::{Answer, Brick, Heard, Port, Served, Server, Shape, Status, Window},
 };
 use crate::{
-    client::{Client, Error, change, digest},
+    client::{Client, Error, Fetched},
     glusterd::{
         OpVersion, OpVersions,
         cli::{self, Friend, GetVolume, VolumeStatus},
@@ -28,7 +28,6 @@ use crate::{
         ConnectError, ConnectOptions, Connected, DEFAULT_PORT, MAX_SERVERS, ServerAddress, SourcePort,
         connect,
     },
-    volfile::Class,
     xdr::{Opaque, Text},
 };
 
@@ -142,8 +141,12 @@ impl Asking {
     }
 
     /// Goes on with what a server has told.
-    fn hear(&mut self, server: Server) {
+    fn hear(&mut self, mut server: Server) {
+        self.share(&mut server);
         if let Some(answer) = server.answer() {
+            if answer.privileged {
+                self.connect.source_port = SourcePort::Privileged;
+            }
             let friends = answer.friends.iter().flatten().filter(|friend| friend.hostname != "localhost");
             let friends: Vec<_> = friends.filter_map(learned).collect();
             if self.depth != Depth::Near {
@@ -163,6 +166,14 @@ impl Asking {
             }
         }
         self.heard.servers.push(server);
+    }
+
+    /// The same bytes are kept once.
+    fn share(&self, server: &mut Server) {
+        let Ok(Answer { volfile: Ok(served), .. }) = &mut server.answer else { return };
+        if let Some((_, known)) = self.heard.served().find(|(_, known)| known.text == served.text) {
+            served.text = known.text.clone();
+        }
     }
 
     /// Where the bricks are, each by the glusterd of its own host.
@@ -228,28 +239,12 @@ impl Asking {
             let told = server.answer().and_then(|answer| answer.uuid.as_ref());
             server.named || told.or(ids.get(&server.address)).is_none_or(|id| seen.insert(id.clone()))
         });
-        let most = most(&self.heard).map(|served| served.text.clone());
-        if let Some(text) = most {
-            self.heard.digest = Some(digest(&text));
-            // Its bricks are those of the first; where servers differ that is said.
-            if let Ok(shape) = Shape::of_text(&text) {
-                self.heard.shape = Some(shape);
-            }
+        // Its bricks are those of the first; where servers differ that is said.
+        if let Some(shape) = self.heard.most().and_then(|most| Shape::of_text(&most.text).ok()) {
+            self.heard.shape = Some(shape);
         }
         self.heard
     }
-}
-
-/// The volfile that most servers have, and of as many the first.
-fn most(heard: &Heard) -> Option<&Served> {
-    let all: Vec<_> = heard.answers().filter_map(|(_, answer)| answer.volfile.as_ref().ok()).collect();
-    let votes = |served: &Served| all.iter().filter(|other| is_same(&other.text, &served.text)).count();
-    all.iter().rev().max_by_key(|served| votes(served)).copied()
-}
-
-/// Whether glusterfs would do the same with both; credentials do not count.
-pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
-    one == other || change(one, other).class == Class::None
 }
 
 /// A server that another has named, and its id.
@@ -289,12 +284,10 @@ async fn ask(
             options.source_port = SourcePort::Privileged;
             continue;
         }
-        let served = |fetched: crate::client::Fetched| Served {
-            text: fetched.text,
-            names_others: !fetched.others.is_empty(),
-        };
+        let served = |fetched: Fetched| Served::new(fetched.text, !fetched.others.is_empty());
+        let privileged = options.source_port == SourcePort::Privileged;
         let (uuid, volfile, took) = (uuid.ok().flatten(), fetched.map(served), begun.elapsed());
-        return Ok(Answer { peer, tls, took, uuid, friends, info, volfile });
+        return Ok(Answer { peer, tls, privileged, took, uuid, friends, info, volfile });
     }
 }
 

@@ -1,12 +1,16 @@
 //! What was heard of a volume, before anything is made of it.
 
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::Duration,
+};
 
-use bstr::ByteSlice;
+use bstr::{BStr, ByteSlice};
 use bytes::Bytes;
 
 use crate::{
-    client::Error,
+    client::{self, Error},
     glusterd::{
         cli::{Friend, VolumeInfo},
         status::BrickStatus,
@@ -24,8 +28,6 @@ pub(super) struct Heard {
     pub(super) servers: Vec<Server>,
     /// What the volfile says that most servers have.
     pub(super) shape: Option<Shape>,
-    /// That volfile's digest.
-    pub(super) digest: Option<String>,
     /// In the order of the volfile; empty where it was not to be had.
     pub(super) bricks: Vec<Brick>,
     /// Which clients get the volfile.
@@ -49,6 +51,8 @@ pub(super) struct Answer {
     /// None for a unix socket.
     pub(super) peer: Option<SocketAddr>,
     pub(super) tls: bool,
+    /// Whether it wanted a source port below 1024.
+    pub(super) privileged: bool,
     /// Until all was answered.
     pub(super) took: Duration,
     /// Its id.
@@ -64,6 +68,10 @@ pub(super) struct Answer {
 #[derive(Debug, Clone)]
 pub(super) struct Served {
     pub(super) text: Bytes,
+    /// The same for volfiles with which glusterfs does the same.
+    pub(super) essence: String,
+    /// It has the credentials that only servers of the cluster get (facts §5.2).
+    pub(super) trusted: bool,
     /// Whether the other servers were named with it, which Gluster does since 8 where there are any (facts §4.4).
     pub(super) names_others: bool,
 }
@@ -121,8 +129,6 @@ pub(super) struct Shape {
     pub(super) checks: Vec<Check>,
     /// Why glusterfs may not be given it.
     pub(super) faults: Vec<String>,
-    /// It has the credentials that only servers of the cluster get (facts §5.2).
-    pub(super) trusted: bool,
     /// The types of its translators.
     pub(super) types: BTreeSet<String>,
 }
@@ -141,16 +147,39 @@ impl Shape {
     /// Of a volfile that glusterfs may be given.
     pub(super) fn new(graph: &Graph<'_>) -> Self {
         let reachable = || graph.xlators().filter(|xlator| xlator.is_reachable());
-        let is_trusted = |client: crate::volfile::Xlator<'_>| {
-            client.xlator_type() == "protocol/client" && client.option("username").is_some()
-        };
         Self {
             kind: graph.kind(),
             checks: checks(graph),
             faults: Vec::new(),
-            trusted: reachable().any(is_trusted),
             types: reachable().map(|xlator| xlator.xlator_type().to_str_lossy().into_owned()).collect(),
         }
+    }
+}
+
+impl Served {
+    pub(super) fn new(text: Bytes, names_others: bool) -> Self {
+        let (mut essence, mut trusted) = (client::digest(&text), false);
+        if let Ok(volfile) = Volfile::parse(&text) {
+            let mut words = Vec::new();
+            for section in volfile.sections() {
+                let is_credential = |key: &BStr| key == "username" || key == "password";
+                let options = section.options().iter().map(|option| (&*option.key, &*option.value));
+                let (own, options): (Vec<_>, Vec<_>) = options.partition(|(key, _)| is_credential(key));
+                trusted |= !own.is_empty() && section.xlator_type() == "protocol/client";
+                // The last of a name counts, and their order does not.
+                let options: BTreeMap<_, _> = options.into_iter().collect();
+                let head = [section.name(), section.xlator_type()];
+                let pairs = options.into_iter().flat_map(|(key, value)| [key, value]);
+                for word in
+                    head.into_iter().chain(pairs).chain(["subvolumes".into()]).chain(section.subvolumes())
+                {
+                    words.extend_from_slice(word);
+                    words.push(b'\n');
+                }
+            }
+            essence = client::digest(&words);
+        }
+        Self { text, essence, trusted, names_others }
     }
 }
 
@@ -185,6 +214,22 @@ impl Heard {
     /// The servers that have answered.
     pub(super) fn answers(&self) -> impl Iterator<Item = (&Server, &Answer)> {
         self.servers.iter().filter_map(|server| Some((server, server.answer()?)))
+    }
+
+    /// The volfiles that were given, each with its server.
+    pub(super) fn served(&self) -> impl Iterator<Item = (&Server, &Served)> {
+        self.answers().filter_map(|(server, answer)| Some((server, answer.volfile.as_ref().ok()?)))
+    }
+
+    /// The volfile that most servers have, and of as many the first.
+    pub(super) fn most(&self) -> Option<&Served> {
+        let mut votes = BTreeMap::<&str, usize>::new();
+        for (_, served) in self.served() {
+            *votes.entry(&served.essence).or_default() += 1;
+        }
+        let highest = votes.values().max()?;
+        let is_most = |served: &&Served| votes.get(&*served.essence) == Some(highest);
+        self.served().map(|(_, served)| served).find(is_most)
     }
 
     /// The volume as the first server that tells describes it.

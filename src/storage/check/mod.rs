@@ -186,7 +186,7 @@ fn judge(heard: &Heard, options: &Options) -> Report {
         kind: heard.shape.as_ref().map(|shape| shape.kind.clone()),
         info: heard.info().map(volume::without_secrets),
         servers: heard.servers.iter().map(|server| server.address.to_string()).collect(),
-        digest: heard.digest.clone(),
+        digest: heard.most().map(|most| client::digest(&most.text)),
         capacity: match (&heard.status, &heard.shape) {
             (Status::Told(bricks), Some(shape)) => bricks::capacity(bricks, &shape.kind),
             _ => None,

@@ -37,7 +37,7 @@ fn reached(server: &Server, heard: &Heard) -> Finding {
             "give this host a name service that knows it, or the server's address".to_owned()
         }
         Some(error) if of_tls(error) => "see the finding tls".to_owned(),
-        Some(error) if error.wants_privileged_port() => {
+        Some(error) if error.wants_privileged_port() || error.lacks_privilege() => {
             "set rpc-auth-allow-insecure on in glusterd.vol there, or run as root".to_owned()
         }
         _ => format!("see that glusterd runs there, and that nothing between blocks {}", server.address),
@@ -183,18 +183,13 @@ fn peers(heard: &Heard) -> Vec<Finding> {
 }
 
 fn local_peer(heard: &Heard) -> Finding {
-    let mut told = false;
-    for (server, answer) in heard.answers() {
-        let Ok(served) = &answer.volfile else { continue };
-        told = true;
-        if super::heard::Shape::of_text(&served.text).is_ok_and(|shape| shape.trusted) {
-            let message = "this host is a server of the cluster: it gets the trusted volfile, with credentials \
-                           that no auth.allow stops";
-            let advice = "mount PVs on other hosts, or know that their pods share it with bricks";
-            return Finding::wrong("local-peer", Outcome::Warning, message, advice).about(&server.address);
-        }
+    if let Some((server, _)) = heard.served().find(|(_, served)| served.trusted) {
+        let message = "this host is a server of the cluster: it gets the trusted volfile, with credentials that no \
+                       auth.allow stops";
+        let advice = "mount PVs on other hosts, or know that their pods share it with bricks";
+        return Finding::wrong("local-peer", Outcome::Warning, message, advice).about(&server.address);
     }
-    if told {
+    if heard.served().next().is_some() {
         Finding::ok("local-peer", "this host is none of the servers")
     } else {
         Finding::unknown("local-peer", "no server gave a volfile")

@@ -55,10 +55,4 @@ impl Examined {
         let sentence = format!("volume {} ({kind}) cannot hold PVs: {}", kind.volume, reasons.join("; "));
         Err(Error::new(Reason::Precondition, sentence))
     }
-
-    /// What the admin should know although it holds such PVs, a sentence each.
-    pub fn warnings(&self, kind: PvKind, allow: Allow) -> impl Iterator<Item = String> {
-        let warnings = self.findings(kind, allow).into_iter();
-        warnings.filter(|finding| finding.outcome == Outcome::Warning).map(|finding| finding.sentence())
-    }
 }

@@ -7,8 +7,7 @@ use bstr::BStr;
 use super::{
     Wanted,
     finding::{Finding, Outcome},
-    gather::is_same,
-    heard::{Heard, Shape},
+    heard::{Heard, Served, Server, Shape},
 };
 use crate::{
     client::{self, Error, NoVolfile},
@@ -18,8 +17,9 @@ use crate::{
     volfile::{Check, Severity, is_true, shown_value},
 };
 
-/// Items of a difference that are named.
+/// Items of a difference that are named, and servers that differ: to compare costs time.
 const ITEMS: usize = 3;
+const MAX_OTHERS: usize = 16;
 
 /// What there is to say of the volume, and of the servers' words about it.
 pub(super) fn judge(heard: &Heard, wanted: Wanted) -> Vec<Finding> {
@@ -147,8 +147,7 @@ pub(super) fn id(heard: &Heard) -> Result<String, Finding> {
 }
 
 fn unreadable(heard: &Heard) -> Finding {
-    let texts = heard.answers().filter_map(|(_, answer)| answer.volfile.as_ref().ok());
-    match texts.map(|served| Shape::of_text(&served.text)).find_map(Result::err) {
+    match heard.most().and_then(|most| Shape::of_text(&most.text).err()) {
         Some(why) => {
             let advice =
                 "ask for a volume's name; where it is one, see the option that made this of its volfile";
@@ -159,26 +158,22 @@ fn unreadable(heard: &Heard) -> Finding {
 }
 
 fn same_volfile(heard: &Heard) -> Vec<Finding> {
-    let served: Vec<_> = heard
-        .answers()
-        .filter_map(|(server, answer)| Some((&server.address, &answer.volfile.as_ref().ok()?.text)))
-        .collect();
-    let is_chosen = |text: &&bytes::Bytes| Some(client::digest(text)) == heard.digest;
-    let Some(most) = served.iter().map(|(_, text)| *text).find(is_chosen) else {
+    let Some(most) = heard.most() else {
         return vec![Finding::unknown("same-volfile", "no server gave one")];
     };
-    let differs = |(server, text): &(&crate::transport::ServerAddress, &bytes::Bytes)| {
-        let items = client::change(most, text).items;
+    let differs = |(server, served): (&Server, &Served)| {
+        let items = client::change(&most.text, &served.text).items;
         let mut shown: Vec<_> = items.iter().take(ITEMS).map(ToString::to_string).collect();
         if items.len() > ITEMS {
             shown.push(format!("and {} more", items.len() - ITEMS));
         }
         let message = format!("it has another volfile than most: {}", shown.join("; "));
         let advice = "run `gluster peer status` there: what it has may be old";
-        Finding::wrong("same-volfile", Outcome::Warning, message, advice).about(server)
+        Finding::wrong("same-volfile", Outcome::Warning, message, advice).about(&server.address)
     };
-    let others: Vec<_> = served.iter().filter(|(_, text)| !is_same(most, text)).map(differs).collect();
-    match (others.is_empty(), served.len()) {
+    let others = heard.served().filter(|(_, served)| served.essence != most.essence);
+    let others: Vec<_> = others.take(MAX_OTHERS).map(differs).collect();
+    match (others.is_empty(), heard.served().count()) {
         (false, _) => others,
         (true, 1) => vec![Finding::ok("same-volfile", "one server has given it")],
         (true, count) => vec![Finding::ok("same-volfile", format!("all {count} servers have the same"))],

@@ -83,7 +83,7 @@ pub(super) const CASES: &[Case] = {
             "volfile",
             |h| {
                 h.shape = None;
-                (0..3).for_each(|n| answer(h, n).volfile.as_mut().unwrap().text = "volume x".into());
+                (0..3).for_each(|n| answer(h, n).volfile = Ok(Served::new("volume x".into(), true)));
             },
             Failed,
             "cannot be read",
@@ -92,7 +92,7 @@ pub(super) const CASES: &[Case] = {
             "same-volfile",
             |h| {
                 let other = text(&bare().option("protocol/client", "ping-timeout", "9"));
-                answer(h, 2).volfile.as_mut().unwrap().text = other.into();
+                answer(h, 2).volfile = Ok(Served::new(other.into(), true));
             },
             Warning,
             "ping-timeout 42 → 9",
