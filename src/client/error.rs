@@ -143,12 +143,12 @@ impl Error {
     }
 
     /// Whether the server wants a source port below 1024.
-    pub(super) fn wants_privileged_port(&self) -> bool {
+    pub(crate) fn wants_privileged_port(&self) -> bool {
         matches!(self, Self::Call { error: CallError::Denied(Denied::Authentication(2)), .. })
     }
 
     /// Whether we may not have a source port below 1024.
-    pub(super) fn lacks_privilege(&self) -> bool {
+    pub(crate) fn lacks_privilege(&self) -> bool {
         matches!(self, Self::Connect(error) if matches!(&**error, ConnectError::Failed { attempts, .. }
             if attempts.iter().any(|attempt| matches!(attempt.reason, AttemptError::SourcePort))))
     }

@@ -1,7 +1,6 @@
 //! `CreateVolume`.
 
 use tonic::Status;
-use tracing::warn;
 
 use super::{Controller, bytes, quota::check_possible, range};
 use crate::{
@@ -61,9 +60,7 @@ impl<M: Mounts> Controller<M> {
             suits => suits?,
         }
         if self.pools.learn(&home)? {
-            for warning in home.warnings() {
-                warn!(target: "kadalu", pool = %home.id, "a new pool: {warning}");
-            }
+            self.pools.check_new(&home, quota);
         }
         let handle = match kind {
             PvKind::Subdirectory => Handle::Pv { pool: home.id.clone(), component: component.clone() },

@@ -28,11 +28,12 @@ use crate::{
     mount::control::Mounts,
     storage::{
         Error,
+        check::{self, Outcome},
         handle::PoolId,
         known::{Known, KnownPool},
         parameters::{Parameters, PvKind},
         pool::Pool,
-        record::Reclaim,
+        record::{QuotaPolicy, Reclaim},
     },
     transport::ServerAddress,
     volfile::Kind,
@@ -203,6 +204,20 @@ impl<M: Mounts> Pools<M> {
         Ok(self.known().learn(&home.id, &parameters)?)
     }
 
+    /// Looks at a new pool once, as `kadalu check` does, and says in the log what an admin should know. Nobody waits for it.
+    pub(super) fn check_new(&self, home: &Home, quota: QuotaPolicy) {
+        let (id, parameters) = (home.id.clone(), home.parameters.clone());
+        let (client, kind, allow) = (self.0.client.clone(), home.kind(), parameters.allow);
+        let options = check::Options { client, installed: None, kind, allow, quota, status: true };
+        tokio::spawn(async move {
+            let volume = parameters.volume.unwrap_or_default();
+            let report = check::check(&parameters.servers, &volume, &options).await;
+            for finding in report.findings.iter().filter(|finding| finding.outcome >= Outcome::Warning) {
+                warn!(target: "kadalu", pool = %id, code = finding.code, "a new pool: {}", finding.sentence());
+            }
+        });
+    }
+
     /// Remembers a pool that holds somebody else's directories, in this run.
     pub(super) fn remember(&self, home: &Home) {
         lock(&self.0.identified).insert(home.id.clone(), home.parameters.clone());
@@ -368,11 +383,6 @@ impl Home {
                 Ok(())
             }
         }
-    }
-
-    /// What an admin should know of the volume, a sentence each.
-    pub(super) fn warnings(&self) -> Vec<String> {
-        self.examined.iter().flat_map(|examination| examination.examined.warnings()).collect()
     }
 }
 
