@@ -1,6 +1,8 @@
 //! One file a subcommand. Data goes to standard output, words to standard error.
 
 mod bench;
+#[cfg(feature = "operator")]
+mod crd;
 mod csi;
 mod demo;
 mod exit;
@@ -76,6 +78,8 @@ enum Command {
     Pvs(pvs::Pvs),
     Quota(quota::Quota),
     Csi(csi::Csi),
+    #[cfg(feature = "operator")]
+    Crd(crd::Crd),
     Quotad(quotad::Quotad),
     Demo(demo::Demo),
     Import(import::Import),
@@ -119,6 +123,8 @@ async fn execute(command: Command) -> Result<(), Failure> {
         Command::Pvs(pvs) => pvs.run().await,
         Command::Quota(quota) => quota.run().await,
         Command::Csi(csi) => csi.run().await,
+        #[cfg(feature = "operator")]
+        Command::Crd(crd) => crd.run(),
         Command::Quotad(quotad) => quotad.run().await,
         Command::Demo(demo) => demo.run().await,
         Command::Import(import) => import.run(),
