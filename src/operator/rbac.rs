@@ -3,6 +3,8 @@
 
 use serde_json::{Value, json};
 
+use super::{LEASE, world::CONFIG_MAP};
+
 /// In which namespaces something may be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
@@ -21,30 +23,38 @@ pub struct Rule {
     pub group: &'static str,
     /// The resource in the plural, with its subresource: `kadalustorages/status`.
     pub resource: &'static str,
+    /// The one object of it, where it is one: then a list has to ask for that name alone.
+    pub name: Option<&'static str>,
     /// What may be done, in the words of RBAC.
     pub verbs: &'static [&'static str],
 }
 
-/// Everything. Server-side apply of what is not there yet takes `create` besides `patch`.
-pub const RULES: [Rule; 7] = [
-    // Its own field is the finalizer.
-    cluster("kadalu-operator.storage", "kadalustorages", &["get", "list", "watch", "patch"]),
-    cluster("kadalu-operator.storage", "kadalustorages/status", &["patch"]),
-    cluster("storage.k8s.io", "storageclasses", &["get", "list", "watch", "create", "patch", "delete"]),
-    // How many there are of a storage that is to be deleted.
-    cluster("", "persistentvolumes", &["get", "list", "watch"]),
-    // Beside their storages.
-    cluster("events.k8s.io", "events", &["create", "patch"]),
-    own("", "configmaps", &["get", "list", "watch", "create", "patch"]),
-    own("coordination.k8s.io", "leases", &["get", "create", "update", "patch"]),
+/// Everything. Server-side apply of what is not there yet takes `create` besides `patch`; `create` cannot be bound to a name.
+pub const RULES: [Rule; 9] = [
+    // Patched for the finalizer.
+    all("kadalu-operator.storage", "kadalustorages", &["list", "watch", "patch"]),
+    all("kadalu-operator.storage", "kadalustorages/status", &["patch"]),
+    all("storage.k8s.io", "storageclasses", &["list", "watch", "create", "patch", "delete"]),
+    // Those that a storage still has hold its deletion back.
+    all("", "persistentvolumes", &["list", "watch"]),
+    all("events.k8s.io", "events", &["create", "patch"]),
+    own("", "configmaps", Some(CONFIG_MAP), &["list", "watch", "patch"]),
+    own("", "configmaps", None, &["create"]),
+    own("coordination.k8s.io", "leases", Some(LEASE), &["get", "update"]),
+    own("coordination.k8s.io", "leases", None, &["create"]),
 ];
 
-const fn cluster(group: &'static str, resource: &'static str, verbs: &'static [&'static str]) -> Rule {
-    Rule { scope: Scope::Cluster, group, resource, verbs }
+const fn all(group: &'static str, resource: &'static str, verbs: &'static [&'static str]) -> Rule {
+    Rule { scope: Scope::Cluster, group, resource, name: None, verbs }
 }
 
-const fn own(group: &'static str, resource: &'static str, verbs: &'static [&'static str]) -> Rule {
-    Rule { scope: Scope::Own, group, resource, verbs }
+const fn own(
+    group: &'static str,
+    resource: &'static str,
+    name: Option<&'static str>,
+    verbs: &'static [&'static str],
+) -> Rule {
+    Rule { scope: Scope::Own, group, resource, name, verbs }
 }
 
 /// What `deploy/kubernetes/rbac-operator.yaml` is.
@@ -61,10 +71,14 @@ pub fn manifest() -> Result<String, serde_saphyr::SerializeError> {
 
 /// A role with the rules of a scope, and its binding.
 fn role(kind: &str, scope: Scope) -> [Value; 2] {
-    let rules = RULES
-        .iter()
-        .filter(|rule| rule.scope == scope)
-        .map(|rule| json!({ "apiGroups": [rule.group], "resources": [rule.resource], "verbs": rule.verbs }));
+    let rules = RULES.iter().filter(|rule| rule.scope == scope).map(|rule| {
+        let mut told =
+            json!({ "apiGroups": [rule.group], "resources": [rule.resource], "verbs": rule.verbs });
+        if let Some(name) = rule.name {
+            told["resourceNames"] = json!([name]);
+        }
+        told
+    });
     let group = "rbac.authorization.k8s.io";
     let version = format!("{group}/v1");
     let name = "kadalu-operator";

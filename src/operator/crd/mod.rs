@@ -90,7 +90,7 @@ pub struct KadaluStorageStatus {
     /// The storage classes that were made of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
-    /// What is in force: the entry of the storage in the ConfigMap `kadalu-info`.
+    /// The spec that is in force, in its one spelling: what the ConfigMap `kadalu-info` and the storage classes are made of.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "words::entry")]
     pub in_force: Option<Map<String, Value>>,
