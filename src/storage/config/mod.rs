@@ -1,8 +1,14 @@
 //! `storage-config.yaml`: kadalu's KadaluStorage, in every spelling that is in use, and what follows from it.
 
-use serde::Serialize;
+mod fault;
+mod node;
+mod output;
+mod reader;
+
 use serde_json::Value;
 
+pub use self::fault::Fault;
+use self::{fault::Place, node::Node, reader::Reader};
 use super::parameters::Parameters;
 
 /// The group and version of the kind KadaluStorage.
@@ -10,6 +16,9 @@ pub const API_VERSION: &str = "kadalu-operator.storage/v1alpha1";
 
 /// The kind.
 pub const KIND: &str = "KadaluStorage";
+
+/// Bytes of a file.
+pub const MAX_FILE: usize = 1 << 20;
 
 /// One external storage, in normal form.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,35 +47,45 @@ pub enum Storage {
     },
 }
 
-/// What is wrong with a configuration, and where.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Fault {
-    /// From 1; none where it was no text (an object of the API).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<u32>,
-    /// From 1, in characters.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub column: Option<u32>,
-    /// Where in the object: `spec.details[0].gluster_node`; empty for the whole.
-    pub path: String,
-    /// A sentence that says what is wrong and what to do.
-    pub message: String,
-}
-
-/// Reads the documents of a file.
+/// Reads the documents of a file: YAML, or JSON as kubectl prints it, also in a list. Those of other kinds that commonly
+/// stand beside a KadaluStorage, such as a StorageClass, are left out.
 ///
 /// # Errors
-/// Everything that is wrong with it, in its order.
-pub fn read(_text: &[u8]) -> Result<Vec<Storage>, Vec<Fault>> {
-    unimplemented!()
+/// Everything that is wrong with it, in its order; a file without a KadaluStorage is too.
+pub fn read(text: &[u8]) -> Result<Vec<Storage>, Vec<Fault>> {
+    let begin = Some(Place::new(1, 0));
+    if text.len() > MAX_FILE {
+        let message = format!("the file has more than {} MiB: this is no configuration", MAX_FILE >> 20);
+        return Err(vec![Fault::new(begin, "", message)]);
+    }
+    let text = str::from_utf8(text).map_err(|error| {
+        let before = &text[..error.valid_up_to()];
+        let line = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+        let lines = before.iter().filter(|byte| **byte == b'\n').count();
+        let at = Place::new(lines + 1, String::from_utf8_lossy(line).chars().count());
+        vec![Fault::new(Some(at), "", "this is not UTF-8: is it a configuration?")]
+    })?;
+    let (documents, faults) = node::documents(text);
+    let mut reader = Reader::new(faults);
+    for document in documents {
+        reader.document(&document, "");
+    }
+    reader.end(begin)
 }
 
 /// Reads an object as the API of Kubernetes has it.
 ///
 /// # Errors
 /// As [`read`], without lines.
-pub fn read_object(_object: &Value) -> Result<Storage, Vec<Fault>> {
-    unimplemented!()
+pub fn read_object(object: &Value) -> Result<Storage, Vec<Fault>> {
+    let node = Node::of_value(object).map_err(|fault| vec![fault])?;
+    let mut reader = Reader::new(Vec::new());
+    reader.document(&node, "");
+    let mut storages = reader.end(None)?;
+    match (storages.pop(), storages.is_empty()) {
+        (Some(storage), true) => Ok(storage),
+        _ => Err(vec![Fault::new(None, "items", "one KadaluStorage is wanted, not a list of them")]),
+    }
 }
 
 /// How a storage class tells where its PVs are.
@@ -78,24 +97,5 @@ pub enum ClassStyle {
     ByName,
 }
 
-impl StorageConfig {
-    /// As an object of the kind KadaluStorage, in its one spelling: [`read_object`] of it is the same storage.
-    pub fn normal(&self) -> Value {
-        unimplemented!()
-    }
-
-    /// The storage class of this name (`kadalu.external.NAME`, or kadalu's `kadalu.NAME`).
-    pub fn storage_class(&self, _name: &str, _style: ClassStyle) -> Value {
-        unimplemented!()
-    }
-
-    /// `kadalu.external.NAME`: the RFC's name of its storage class.
-    pub fn class_name(&self) -> String {
-        format!("kadalu.external.{}", self.name)
-    }
-
-    /// Its entry `NAME.info` in kadalu's ConfigMap `kadalu-info`: kadalu's own keys, and ours beside them.
-    pub fn info(&self) -> Value {
-        unimplemented!()
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,11 @@
 
 mod reader;
 
-use self::reader::{Reader, invalid};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
+
+use self::reader::Reader;
 use super::{
-    error::Error,
+    error::{Error, Reason},
     record::{QuotaPolicy, Reclaim},
 };
 use crate::{
@@ -12,7 +14,7 @@ use crate::{
         options::{MountOptions, nearest_of},
         source::shortened,
     },
-    transport::{MAX_SERVERS, ServerAddress},
+    transport::{DEFAULT_PORT, MAX_SERVERS, ServerAddress},
 };
 
 /// More than any StorageClass has.
@@ -123,24 +125,70 @@ impl Parameters {
     /// `Invalid` for unknown keys, with the nearest right one, for values that make no sense, and for what
     /// contradicts itself.
     pub fn parse<'p>(pairs: impl IntoIterator<Item = (&'p str, &'p str)>) -> Result<Self, Error> {
-        let mut found = Vec::new();
-        for (count, (key, value)) in pairs.into_iter().enumerate() {
-            if count == MAX_PARAMETERS {
-                return Err(invalid(format_args!("there are more than {MAX_PARAMETERS} parameters")));
+        let pairs: Vec<_> = pairs.into_iter().take(MAX_PARAMETERS + 1).collect();
+        if pairs.len() > MAX_PARAMETERS {
+            return Err(invalid(format_args!("there are more than {MAX_PARAMETERS} parameters")));
+        }
+        Self::read(&pairs).map_err(|problems| match problems.first() {
+            Some(problem) => invalid(problem.sentence(&pairs)),
+            None => invalid("the parameters make no sense"),
+        })
+    }
+
+    /// Reads pairs as [`Self::parse`] does, any number of them; a list may be several pairs of one key.
+    ///
+    /// # Errors
+    /// All that is wrong: first the keys, in their order, then the values.
+    pub(super) fn read(pairs: &[(&str, &str)]) -> Result<Self, Vec<Problem>> {
+        let (mut found, mut problems) = (Vec::new(), Vec::new());
+        for (pair, &(key, value)) in pairs.iter().enumerate() {
+            if let Err(message) = check_text(key, value) {
+                problems.push(Problem::wrong(pair, message));
+            } else if key.starts_with(OF_KUBERNETES) || value.trim().is_empty() {
+            } else if let Some(place) = place(key) {
+                found.push((place, key, pair, value.trim()));
+            } else {
+                problems.push(Problem::wrong(pair, unknown(key)));
             }
-            check_text(key, value)?;
-            if key.starts_with(OF_KUBERNETES) || value.trim().is_empty() {
-                continue;
-            }
-            let place = place(key).ok_or_else(|| unknown(key))?;
-            found.push((place, key, value.trim()));
         }
         found.sort_unstable();
         let mut reader = Reader::default();
-        for (place, key, value) in found {
-            reader.take(WORDS[place].1, key, value)?;
+        for (place, _, pair, value) in found {
+            problems.extend(reader.take(WORDS[place].1, pair, value).err());
         }
-        reader.end()
+        reader.end(problems)
+    }
+
+    /// As those of a StorageClass that needs nothing else: read again, they are the same. Of options only those that
+    /// have an effect are written.
+    pub fn write(&self) -> BTreeMap<&'static str, String> {
+        let said = |value: &Option<String>| value.clone().unwrap_or_default();
+        let kind = self.kind.map(|kind| if kind == PvKind::Whole { "True" } else { "False" });
+        let pairs = [
+            ("hostvol_type", "External".to_owned()),
+            ("storage_name", said(&self.storage)),
+            ("gluster_hosts", self.hosts().join(",")),
+            ("gluster_volname", said(&self.volume)),
+            ("gluster_options", self.options.canonical()),
+            ("single_pv_per_pool", said(&kind.map(str::to_owned))),
+            ("pvReclaimPolicy", said(&self.reclaim.map(|reclaim| reclaim.to_string()))),
+            ("quota", said(&self.quota.map(|quota| quota.to_string()))),
+            ("soft_limit", said(&self.soft_limit.map(|percent| percent.to_string()))),
+            ("inodes", said(&self.inodes.map(|inodes| inodes.to_string()))),
+            ("overcommit", said(&self.overcommit.map(|ratio| ratio.to_string()))),
+            ("allow", self.allow.words().join(",")),
+        ];
+        pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect()
+    }
+
+    /// The servers as kadalu writes them: without the port that is everybody's.
+    pub(super) fn hosts(&self) -> Vec<String> {
+        let host = |server: &ServerAddress| match server {
+            ServerAddress::Tcp { host, port: DEFAULT_PORT } if host.contains(':') => format!("[{host}]"),
+            ServerAddress::Tcp { host, port: DEFAULT_PORT } => host.clone(),
+            server => server.to_string(),
+        };
+        self.servers.iter().map(host).collect()
     }
 
     /// Whether the name is the same, and a server: two clusters may have a volume of one name.
@@ -185,6 +233,66 @@ impl Parameters {
     pub(super) fn knows(key: &str) -> bool {
         place(key).is_some()
     }
+
+    /// Whether it does so in what describes a storage, and not only in a StorageClass.
+    pub(super) fn describes(key: &str) -> bool {
+        place(key).is_some_and(|place| !matches!(WORDS[place].1, Meaning::Type | Meaning::Storage))
+    }
+
+    /// Whether the value of a key may be a list.
+    pub(super) fn takes_list(key: &str) -> bool {
+        let list =
+            |place: usize| matches!(WORDS[place].1, Meaning::Servers | Meaning::Options | Meaning::Allow);
+        place(key).is_some_and(list)
+    }
+}
+
+impl Allow {
+    /// By their words.
+    pub(super) fn words(self) -> Vec<&'static str> {
+        let words = [(self.distribute, "distribute"), (self.shard, "shard")];
+        words.into_iter().filter_map(|(on, word)| on.then_some(word)).collect()
+    }
+}
+
+/// What is wrong with pairs of keys and values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// With which, by its number; none where one is missing.
+    pub(super) pair: Option<usize>,
+    pub(super) what: Wrong,
+}
+
+/// What it is, without the pair's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// In words.
+    Says(String),
+    /// Another pair, by its number, says something else.
+    Contradicts(usize),
+}
+
+impl Problem {
+    fn wrong(pair: usize, message: impl fmt::Display) -> Self {
+        Self { pair: Some(pair), what: Wrong::Says(message.to_string()) }
+    }
+
+    /// For somebody who sees no more than the parameters.
+    fn sentence(&self, pairs: &[(&str, &str)]) -> String {
+        let pair = |number: usize| pairs.get(number).copied().unwrap_or_default();
+        let (key, value) = self.pair.map(pair).unwrap_or_default();
+        let (key, value) = (shortened(key), shortened(value));
+        match &self.what {
+            Wrong::Says(message) if self.pair.is_none() => format!("a parameter is missing: {message}"),
+            Wrong::Says(message) if !Parameters::knows(&key) => message.clone(),
+            Wrong::Says(message) => format!("parameter {key}: {message}"),
+            Wrong::Contradicts(other) => {
+                let (other, said) = pair(*other);
+                let (other, said) = (shortened(other), shortened(said));
+                format!("parameter {key}={value:?} contradicts {other}={said:?}: leave one of them out")
+            }
+        }
+    }
 }
 
 fn place(key: &str) -> Option<usize> {
@@ -192,27 +300,32 @@ fn place(key: &str) -> Option<usize> {
     WORDS.iter().position(|(word, _)| word.bytes().filter(|byte| *byte != b'_').eq(plain.bytes()))
 }
 
-fn plain(key: &str) -> String {
+/// Without what does not matter in a key.
+pub(super) fn plain(key: &str) -> String {
     key.chars().filter(|letter| !"-_".contains(*letter)).map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
-fn check_text(key: &str, value: &str) -> Result<(), Error> {
+fn check_text(key: &str, value: &str) -> Result<(), Cow<'static, str>> {
+    let shown = shortened(key);
     if key.len() + value.len() > MAX_LENGTH {
-        let key = shortened(key);
-        return Err(invalid(format_args!("parameter {key:?} has more than {MAX_LENGTH} bytes")));
+        return Err(format!("{shown:?} with its value has more than {MAX_LENGTH} bytes").into());
     }
     // Lists may be written over several lines.
     if key.contains(char::is_control) || value.contains(|c: char| c.is_control() && !c.is_whitespace()) {
-        return Err(invalid(format_args!("parameter {:?} has a control character", shortened(key))));
+        return Err(format!("{shown:?} or its value has a control character").into());
     }
     Ok(())
 }
 
-fn unknown(key: &str) -> Error {
+fn unknown(key: &str) -> String {
     let word = key.to_ascii_lowercase().replace('-', "_");
     let meant = nearest_of(&word, WORDS.iter().map(|(word, _)| *word));
     let meant = meant.map(|word| format!(", do you mean {word:?}?")).unwrap_or_default();
-    invalid(format_args!("there is no parameter {:?}{meant}", shortened(key)))
+    format!("there is no parameter {:?}{meant}", shortened(key))
+}
+
+fn invalid(message: impl fmt::Display) -> Error {
+    Error::new(Reason::Invalid, message)
 }
 
 #[cfg(test)]

@@ -1,17 +1,12 @@
 //! Reads the values of parameters.
 
-use std::fmt;
-
-use super::{Meaning, Parameters, PvKind};
+use super::{Meaning, Parameters, Problem, PvKind, Wrong};
 use crate::{
     mount::{
         options::MountOptions,
-        source::{Source, shortened},
+        source::{check, shortened},
     },
-    storage::{
-        Error, Reason,
-        record::{MAX_SIZE, QuotaPolicy, Reclaim},
-    },
+    storage::record::{MAX_SIZE, QuotaPolicy, Reclaim},
     transport::{DEFAULT_PORT, MAX_SERVERS, ServerAddress},
 };
 
@@ -21,28 +16,44 @@ pub(super) struct Reader {
     read: Parameters,
     port: Option<u16>,
     options: Vec<String>,
+    /// Which pair was the first to say what can be said in one way only.
+    said: Vec<(Meaning, usize)>,
 }
 
 impl Reader {
-    pub(super) fn take(&mut self, meaning: Meaning, key: &str, value: &str) -> Result<(), Error> {
-        let read = &mut self.read;
+    /// Reads the value of a pair.
+    pub(super) fn take(&mut self, meaning: Meaning, pair: usize, value: &str) -> Result<(), Problem> {
+        let Self { read, port, said, .. } = self;
+        let refused = |allowed: &str| {
+            Problem::wrong(pair, format_args!("{allowed} is wanted, not {:?}", shortened(value)))
+        };
         match meaning {
             Meaning::Type if value.eq_ignore_ascii_case("external") => Ok(()),
-            Meaning::Type => Err(refused(key, value, "External: this driver serves external volumes only")),
+            Meaning::Type => Err(refused("External, the one type of this driver,")),
             Meaning::Port => {
-                let port = value.parse().ok().filter(|port| *port > 0);
-                let port = port.ok_or_else(|| refused(key, value, "a number from 1 to 65535"))?;
-                once(&mut self.port, port, key, value)
+                let number = value.parse().ok().filter(|port| *port > 0);
+                let number = number.ok_or_else(|| refused("a number from 1 to 65535"))?;
+                once(port, number, said, (meaning, pair))
             }
-            Meaning::Servers => self.servers(key, value),
-            Meaning::Volume => self.volume(key, value),
+            Meaning::Servers => self.servers(pair, value),
+            Meaning::Volume => match split(value) {
+                Some(_) => self.servers(pair, value),
+                None => self.volume(pair, value.trim_matches('/')),
+            },
             Meaning::Options => {
+                // With those before it: together they can be too many.
+                let all = self.options.iter().map(String::as_str).chain([value]);
+                let options = MountOptions::parse(all).map_err(|error| Problem::wrong(pair, error))?;
+                if options.read_only() {
+                    return Err(Problem::wrong(pair, "ro makes no PV: let the pods mount it read-only"));
+                }
                 self.options.push(value.to_owned());
+                read.options = options;
                 Ok(())
             }
             Meaning::Single => {
-                let single = switch(value).ok_or_else(|| refused(key, value, "true or false"))?;
-                once(&mut read.kind, kind_if(single), key, value)
+                let single = switch(value).ok_or_else(|| refused("true or false"))?;
+                once(&mut read.kind, kind_if(single), said, (Meaning::Single, pair))
             }
             Meaning::Format => {
                 let native = match value.to_ascii_lowercase().as_str() {
@@ -50,45 +61,41 @@ impl Reader {
                     "non-native" | "non_native" => Some(false),
                     other => switch(other),
                 };
-                let native =
-                    native.ok_or_else(|| refused(key, value, "native, non-native, true or false"))?;
-                once(&mut read.kind, kind_if(!native), key, value)
+                let native = native.ok_or_else(|| refused("native, non-native, true or false"))?;
+                once(&mut read.kind, kind_if(!native), said, (Meaning::Single, pair))
             }
-            Meaning::Storage => once(&mut read.storage, value.to_owned(), key, value),
+            Meaning::Storage => once(&mut read.storage, value.to_owned(), said, (meaning, pair)),
             Meaning::Reclaim => {
-                let reclaim = value.to_ascii_lowercase().parse::<Reclaim>();
-                let reclaim = reclaim.map_err(|_| refused(key, value, "delete, archive or retain"))?;
-                once(&mut read.reclaim, reclaim, key, value)
+                let reclaim = value.parse::<Reclaim>().map_err(|_| refused("delete, archive or retain"))?;
+                once(&mut read.reclaim, reclaim, said, (meaning, pair))
             }
             Meaning::Quota => {
-                let quota = value.to_ascii_lowercase().parse::<QuotaPolicy>();
-                let quota = quota.map_err(|_| refused(key, value, "required, best-effort or off"))?;
-                once(&mut read.quota, quota, key, value)
+                let quota = value.parse::<QuotaPolicy>();
+                let quota = quota.map_err(|_| refused("required, best-effort or off"))?;
+                once(&mut read.quota, quota, said, (meaning, pair))
             }
             Meaning::SoftLimit => {
                 let percent = value.strip_suffix('%').unwrap_or(value).trim_end().parse().ok();
                 let percent = percent.filter(|percent| (1..=99).contains(percent));
-                let percent =
-                    percent.ok_or_else(|| refused(key, value, "a percentage such as 80, from 1 to 99"))?;
-                once(&mut read.soft_limit, percent, key, value)
+                let percent = percent.ok_or_else(|| refused("a percentage such as 80, from 1 to 99,"))?;
+                once(&mut read.soft_limit, percent, said, (meaning, pair))
             }
             Meaning::Inodes => {
                 let inodes = value.parse().ok().filter(|inodes| (1..=MAX_SIZE).contains(inodes));
-                let inodes = inodes.ok_or_else(|| refused(key, value, "a number of files above 0"))?;
-                once(&mut read.inodes, inodes, key, value)
+                let inodes = inodes.ok_or_else(|| refused("a number of files above 0"))?;
+                once(&mut read.inodes, inodes, said, (meaning, pair))
             }
             Meaning::Overcommit => {
                 let ratio = value.parse().ok().filter(|ratio| (0.01..=1000.0).contains(ratio));
-                let ratio =
-                    ratio.ok_or_else(|| refused(key, value, "a ratio such as 1.5, from 0.01 to 1000"))?;
-                once(&mut read.overcommit, ratio, key, value)
+                let ratio = ratio.ok_or_else(|| refused("a ratio such as 1.5, from 0.01 to 1000,"))?;
+                once(&mut read.overcommit, ratio, said, (meaning, pair))
             }
             Meaning::Allow => {
                 for word in words(value) {
                     match word.to_ascii_lowercase().as_str() {
                         "distribute" => read.allow.distribute = true,
                         "shard" => read.allow.shard = true,
-                        _ => return Err(refused(key, word, "distribute or shard")),
+                        _ => return Err(refused("distribute or shard")),
                     }
                 }
                 Ok(())
@@ -96,16 +103,16 @@ impl Reader {
         }
     }
 
-    fn servers(&mut self, key: &str, value: &str) -> Result<(), Error> {
+    fn servers(&mut self, pair: usize, value: &str) -> Result<(), Problem> {
         let list = match split(value) {
             Some((list, volume)) => {
-                once(&mut self.read.volume, volume.to_owned(), key, value)?;
+                self.volume(pair, volume)?;
                 list
             }
             None => value,
         };
         for word in words(list) {
-            let mut server: ServerAddress = word.parse().map_err(|error| of(key, error))?;
+            let mut server: ServerAddress = word.parse().map_err(|error| Problem::wrong(pair, error))?;
             // Whoever wrote a port behind a server means it.
             if let (ServerAddress::Tcp { port, .. }, Some(other)) = (&mut server, self.port)
                 && *port == DEFAULT_PORT
@@ -113,50 +120,44 @@ impl Reader {
             {
                 *port = other;
             }
-            if !self.read.servers.contains(&server) {
-                self.read.servers.push(server);
+            if self.read.servers.contains(&server) {
+                continue;
             }
-        }
-        if self.read.servers.len() > MAX_SERVERS {
-            return Err(of(key, format_args!("there are more than {MAX_SERVERS} servers")));
+            if self.read.servers.len() == MAX_SERVERS {
+                return Err(Problem::wrong(pair, format_args!("there are more than {MAX_SERVERS} servers")));
+            }
+            self.read.servers.push(server);
         }
         Ok(())
     }
 
-    fn volume(&mut self, key: &str, value: &str) -> Result<(), Error> {
-        match split(value) {
-            Some(_) => self.servers(key, value),
-            None => once(&mut self.read.volume, value.trim_matches('/').to_owned(), key, value),
-        }
+    fn volume(&mut self, pair: usize, name: &str) -> Result<(), Problem> {
+        check(name, "").map_err(|error| Problem::wrong(pair, error))?;
+        once(&mut self.read.volume, name.to_owned(), &mut self.said, (Meaning::Volume, pair))
     }
 
-    pub(super) fn end(self) -> Result<Parameters, Error> {
-        let mut read = self.read;
-        read.options = MountOptions::parse(&self.options).map_err(|error| of("options", error))?;
-        if read.options.read_only() {
-            return Err(of("options", "ro makes no PV: let the pods mount it read-only"));
+    /// All that was read, unless something is wrong with it.
+    pub(super) fn end(self, mut problems: Vec<Problem>) -> Result<Parameters, Vec<Problem>> {
+        let Self { mut read, said, .. } = self;
+        let servers = read.options.servers().to_vec();
+        read.add_servers(&servers);
+        if read.kind == Some(PvKind::Whole)
+            && let Some((_, pair)) = said.iter().find(|(what, _)| *what == Meaning::Overcommit)
+        {
+            let message = "it is of no use where a volume is one PV (single_pv_per_pool): leave it out";
+            problems.push(Problem::wrong(*pair, message));
         }
-        for server in read.options.servers() {
-            if !read.servers.contains(server) {
-                read.servers.push(server.clone());
-            }
-        }
-        let missing = match (&read.volume, read.servers.is_empty()) {
-            (Some(volume), false) => {
-                Source::new(read.servers.clone(), volume, "").map_err(invalid)?;
-                None
-            }
+        let missing = match &read.volume {
+            Some(_) if !read.servers.is_empty() => None,
             _ if read.storage.is_some() => None,
-            (Some(_), true) => Some("gluster_hosts, the servers of the cluster"),
-            (None, _) => Some("gluster_volname, the volume that holds the PVs"),
+            Some(_) => Some("gluster_hosts, the servers of the cluster"),
+            None => Some("gluster_volname, the volume that holds the PVs"),
         };
-        match missing {
-            Some(missing) => Err(invalid(format_args!("a parameter is missing: {missing}"))),
-            None if read.kind == Some(PvKind::Whole) && read.overcommit.is_some() => {
-                Err(invalid("overcommit is of no use where a volume is one PV (single_pv_per_pool)"))
-            }
-            None => Ok(read),
+        // Where something else is wrong, it is what keeps it from being there.
+        if let Some(missing) = missing.filter(|_| problems.is_empty()) {
+            problems.push(Problem { pair: None, what: Wrong::Says(missing.to_owned()) });
         }
+        if problems.is_empty() { Ok(read) } else { Err(problems) }
     }
 }
 
@@ -181,32 +182,24 @@ fn words(list: &str) -> impl Iterator<Item = &str> {
 /// Servers and volume of `g1,g2:/vol`; the path of a unix socket is no volume.
 fn split(value: &str) -> Option<(&str, &str)> {
     let (at, colon) =
-        value.match_indices(":/").find(|(at, _)| value[..*at].rsplit([',', ' ']).next() != Some("unix"))?;
+        value.match_indices(":/").find(|(at, _)| words(&value[..*at]).last() != Some("unix"))?;
     Some((&value[..at], value[at + colon.len()..].trim_matches('/')))
 }
 
 /// Sets what may be said twice, but not in two ways.
-fn once<T: PartialEq>(slot: &mut Option<T>, said: T, key: &str, value: &str) -> Result<(), Error> {
-    match slot {
-        Some(before) if *before != said => Err(invalid(format_args!(
-            "parameter {key}={:?} contradicts another parameter: leave one of them out",
-            shortened(value)
-        ))),
-        _ => {
-            *slot = Some(said);
+fn once<T: PartialEq>(
+    slot: &mut Option<T>,
+    value: T,
+    said: &mut Vec<(Meaning, usize)>,
+    (what, pair): (Meaning, usize),
+) -> Result<(), Problem> {
+    match said.iter().find(|(said, _)| *said == what) {
+        Some(_) if slot.as_ref() == Some(&value) => Ok(()),
+        Some((_, before)) => Err(Problem { pair: Some(pair), what: Wrong::Contradicts(*before) }),
+        None => {
+            *slot = Some(value);
+            said.push((what, pair));
             Ok(())
         }
     }
-}
-
-fn refused(key: &str, value: &str, allowed: &str) -> Error {
-    invalid(format_args!("parameter {key}={:?}: {allowed} is wanted", shortened(value)))
-}
-
-fn of(key: &str, error: impl fmt::Display) -> Error {
-    invalid(format_args!("parameter {key}: {error}"))
-}
-
-pub(super) fn invalid(message: impl fmt::Display) -> Error {
-    Error::new(Reason::Invalid, message)
 }

@@ -1,0 +1,270 @@
+//! What is read from texts and objects. Whole files with what becomes of them are in tests/storages.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn external(text: &str) -> StorageConfig {
+    match read(text.as_bytes()).as_deref() {
+        Ok([Storage::External(config)]) => (**config).clone(),
+        other => panic!("{other:?}\n{text}"),
+    }
+}
+
+/// A storage whose spec has these lines.
+fn with(spec: &str) -> String {
+    let lines: String = spec.lines().map(|line| format!("  {line}\n")).collect();
+    format!(
+        "apiVersion: {API_VERSION}\nkind: KadaluStorage\nmetadata:\n  name: pool\nspec:\n  type: External\n{lines}"
+    )
+}
+
+fn faults(text: &str) -> Vec<String> {
+    read(text.as_bytes()).expect_err(text).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_rfc() {
+    let config = external(include_str!("../../../tests/storages/rfc.yaml"));
+    assert_eq!(
+        (config.name.as_str(), config.class_name().as_str()),
+        ("ext-storage", "kadalu.external.ext-storage")
+    );
+    assert_eq!(config.parameters.servers[0].to_string(), "node1:24007");
+    assert_eq!(config.parameters.volume.as_deref(), Some("volume_name"));
+    assert_eq!(config.parameters.options.canonical(), "log-level=DEBUG");
+}
+
+#[test]
+fn every_spelling_means_the_same() {
+    let expected = external(&with("details:\n  gluster_hosts: [g1, g2]\n  gluster_volname: vol"));
+    for spec in [
+        "details:\n- gluster_node: g1\n  backup_nodes: [g2]\n  gluster_volname: vol",
+        "details:\n- gluster_node: [g1, g2]\n  gluster_volname: vol",
+        "details: {gluster_host: 'g1', backup-nodes: g2, Gluster_volname: /vol/}",
+        "details: {gluster_hosts: 'g1, g2', gluster_volname: vol, gluster_options: ''}",
+        "details: {gluster_hosts: g1 g2, gluster_volname: vol, kadalu-format: true}",
+        "details: {gluster_hosts: 'g1,g2:/vol', kadalu_format: native, gluster_port: 24007}",
+        "kadalu_format: \"true\"\nsingle_pv_per_pool: False\ndetails:\n  gluster_volname: g1,g2:/vol",
+        "gluster_hosts:\n- g1\n- g2\ngluster_volname: vol\ndetails: []\ntolerations: [{key: a}]\nstorage: []",
+        "gluster_hosts: &hosts [g1, g2]\ndetails: {gluster_volname: vol, gluster_host: *hosts}",
+        "details:\n  gluster_hosts: >-\n    g1,\n    g2\n  gluster_volname: !!str vol\n  gluster_options: ~",
+    ] {
+        assert_eq!(external(&with(spec)), expected, "{spec}");
+    }
+    let json = serde_json::to_string_pretty(&json!({"kind": "List", "items": [expected.normal()]}));
+    assert_eq!(external(&json.unwrap()), expected);
+}
+
+#[test]
+fn whole_volumes_policies_and_options() {
+    for spec in ["kadalu_format: non-native", "kadalu-format: false", "single_pv_per_pool: 'True'"] {
+        let config = external(&with(&format!("{spec}\ndetails: {{gluster_hosts: g, gluster_volname: v}}")));
+        assert!(config.is_whole(), "{spec}");
+        let class = config.storage_class("c", ClassStyle::Whole);
+        assert_eq!(
+            (&class["allowVolumeExpansion"], &class["reclaimPolicy"]),
+            (&json!(false), &json!("Retain"))
+        );
+    }
+    let config = external(&with(
+        "pvReclaimPolicy: Archive\nquota: required\nsoft_limit: 80%\ninodes: 1000\novercommit: 1.5\nallow: [shard]\n\
+         volume_id: 4ff6f4a2\ndetails:\n  Gluster_options: [log_level=DEBUG, acl, backup-volfile-servers=g2]\n  \
+         gluster_hosts: g1:24008\n  gluster_volname: v",
+    ));
+    assert_eq!(config.volume_id.as_deref(), Some("4ff6f4a2"));
+    let class = config.storage_class("kadalu.external.pool", ClassStyle::Whole);
+    assert_eq!(
+        class["parameters"],
+        json!({
+            "hostvol_type": "External", "gluster_hosts": "g1:24008,g2", "gluster_volname": "v",
+            "gluster_options": "acl,log-level=DEBUG", "single_pv_per_pool": "False", "pvReclaimPolicy": "archive",
+            "quota": "required", "soft_limit": "80", "inodes": "1000", "overcommit": "1.5", "allow": "shard",
+        })
+    );
+    let class = config.storage_class("kadalu.external.pool", ClassStyle::ByName);
+    assert_eq!(class["parameters"], json!({"hostvol_type": "External", "storage_name": "pool"}));
+    let info = config.info();
+    assert_eq!((&info["volname"], &info["gluster_hosts"]), (&json!("pool"), &json!("g1:24008,g2")));
+}
+
+#[test]
+fn what_stands_beside_it_is_left_out_and_kadalu_s_own_kinds_are_foreign() {
+    let own = "apiVersion: kadalu-operator.storage/v1alpha1\nkind: KadaluStorage\nmetadata: {name: own}\nspec:\n  \
+        type: Replica3\n  storage: [{node: n, device: /dev/vdc}]\n  anything: else\n";
+    let text = format!(
+        "# nothing\n---\nkind: Namespace\nmetadata: {{name: kadalu}}\n---\n{own}---\n{}",
+        with("details: {gluster_hosts: g:/v}")
+    );
+    let storages = read(text.as_bytes()).unwrap();
+    assert_eq!(storages[0], Storage::Foreign { name: "own".to_owned(), kind: "Replica3".to_owned() });
+    assert!(matches!(&storages[1], Storage::External(config) if config.name == "pool"));
+}
+
+#[test]
+fn hostile_texts_are_told_in_a_sentence() {
+    let laugh = (0..9).fold("a0: &a0 [x]\n".to_owned(), |text, n| {
+        format!("{text}a{0}: &a{0} [{1}]\n", n + 1, vec![format!("*a{n}"); 9].join(","))
+    });
+    let chain = (0..1000).fold("- &a0 x\n".to_owned(), |text, n| format!("{text}- &a{} [*a{n}]\n", n + 1));
+    for (text, expected) in [
+        (String::new(), "1:1: there is no KadaluStorage in it"),
+        ("- a".to_owned(), "1:1: an object is wanted"),
+        ("x".repeat(MAX_FILE + 1), "more than 1 MiB"),
+        (format!("a: {}", "[".repeat(1000)), "this is no YAML"),
+        (format!("a: [{}]", "a,".repeat(200_000)), "more than 100000 words"),
+        (chain, "more than 64 levels"),
+        (laugh, "kind: it is missing"),
+        ("a: &a [*a]".to_owned(), "1:8: this alias stands for what it is in"),
+        ("a: *b".to_owned(), "this is no YAML"),
+        ("? [a]\n: b".to_owned(), "a word is wanted before the colon"),
+        ("kind: KadaluStorag".to_owned(), "do you mean KadaluStorage?"),
+        ("kind: \"\\e[2J\"".to_owned(), "\"\\u{1b}[2J\""),
+        ("a: 1\n---\nb: [\n".to_owned(), "1:1: kind: it is missing"),
+    ] {
+        let faults = faults(&text);
+        assert!(faults[0].contains(expected), "{expected}: {:?}", faults[0]);
+        assert!(
+            faults.iter().all(|fault| fault.len() < 600 && !fault.contains(char::is_control)),
+            "{faults:?}"
+        );
+    }
+    let bad = read(b"kind: \xff").unwrap_err();
+    assert_eq!(bad[0].to_string(), "1:7: this is not UTF-8: is it a configuration?");
+    let deep = (0..200).fold(json!(1), |value, _| json!([value]));
+    assert!(read_object(&deep).unwrap_err()[0].message.contains("64 levels"));
+    let two = json!({"kind": "List", "items": [with("a"), with("b")]});
+    assert!(read_object(&two).is_err());
+}
+
+/// Words that make faults likely, and some that do not.
+fn word() -> impl Strategy<Value = String> {
+    let words = [
+        "g1",
+        "g2:24008",
+        "g1:/vol",
+        "vol",
+        "true",
+        "false",
+        "native",
+        "acl",
+        "log_level=DEBUG",
+        "ro",
+        "80",
+        "1.5",
+        "",
+        "archive",
+        "required",
+        "shard",
+        "External",
+        "Replica3",
+        "a,b",
+        "[::1]",
+        "unix:/run/g.sock",
+        "backup-volfile-servers=g3",
+    ];
+    prop_oneof![4 => prop::sample::select(words.to_vec()).prop_map(str::to_owned), 1 => any::<String>()]
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        6 => word().prop_map(Value::from),
+        1 => any::<bool>().prop_map(Value::from),
+        1 => any::<f64>().prop_map(Value::from),
+        1 => any::<u16>().prop_map(Value::from),
+        2 => prop::collection::vec(word(), 0..4).prop_map(Value::from),
+        1 => Just(Value::Null),
+        1 => Just(json!({"a": [1]})),
+    ]
+}
+
+fn object_of(fields: Vec<(String, Value)>) -> Value {
+    Value::Object(fields.into_iter().collect())
+}
+
+fn fields() -> impl Strategy<Value = Vec<(String, Value)>> {
+    let keys = [
+        "gluster_hosts",
+        "gluster_node",
+        "Gluster_options",
+        "gluster-volname",
+        "gluster_port",
+        "kadalu-format",
+        "quota",
+        "single_pv_per_pool",
+        "pvReclaimPolicy",
+        "soft_limit",
+        "inodes",
+        "overcommit",
+        "allow",
+        "volume_id",
+        "storage",
+        "options",
+    ];
+    let key =
+        prop_oneof![20 => prop::sample::select(keys.to_vec()).prop_map(str::to_owned), 1 => any::<String>()];
+    prop::collection::vec((key, value()), 0..5)
+}
+
+prop_compose! {
+    fn storage()(spec in fields(), details in fields(), sound in any::<bool>(), listed in any::<bool>()) -> Value {
+        let mut details = object_of(details);
+        if sound {
+            details["gluster_hosts"] = json!("g1,g2:24008");
+            details["gluster_volname"] = json!("vol");
+        }
+        let mut spec = object_of(spec);
+        spec["type"] = json!("External");
+        spec["details"] = if listed { json!([details]) } else { details };
+        json!({"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "pool-1.x"}, "spec": spec})
+    }
+}
+
+/// What is true of all faults.
+fn sound(faults: &[Fault], text: &[u8]) {
+    let text = String::from_utf8_lossy(text);
+    let lines: Vec<_> = text.split('\n').collect();
+    assert!(!faults.is_empty() && faults.len() <= Fault::MAX);
+    for fault in faults {
+        assert!(!fault.message.is_empty() && fault.message.len() < 500, "{fault}");
+        assert!(!fault.to_string().contains(char::is_control), "{fault}");
+        let (line, column) = (fault.line.unwrap() as usize, fault.column.unwrap() as usize);
+        // YAML has more ends of lines than this knows.
+        let all = lines.get(line - 1).map_or(0, |line| line.chars().count());
+        assert!(line <= lines.len() + text.matches('\r').count(), "{fault} of {} lines", lines.len());
+        assert!(column <= all + 1 || text.contains('\r'), "{fault} of {all} columns");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "[-a: \\[\\]{}&*?'\"#\n|>!,~]{0,80}") {
+        for bytes in [bytes.as_slice(), text.as_bytes(), with(&text).as_bytes()] {
+            if let Err(faults) = read(bytes) {
+                sound(&faults, bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn any_object_is_read_or_refused_and_what_was_read_is_written(object in storage()) {
+        let text = serde_json::to_vec_pretty(&object).unwrap();
+        let yaml = serde_saphyr::to_string(&object).unwrap();
+        let config = match read_object(&object) {
+            Ok(Storage::External(config)) => *config,
+            Ok(other) => panic!("{other:?}"),
+            Err(faults) => {
+                assert!(faults.iter().all(|fault| fault.line.is_none() && fault.message.len() < 500), "{faults:?}");
+                sound(&read(&text).unwrap_err(), &text);
+                return Ok(());
+            }
+        };
+        prop_assert_eq!(&external(std::str::from_utf8(&text).unwrap()), &config);
+        prop_assert_eq!(&external(&yaml), &config);
+        prop_assert_eq!(read_object(&config.normal()), Ok(Storage::External(Box::new(config.clone()))));
+        let class = config.storage_class("class", ClassStyle::Whole);
+        let pairs = class["parameters"].as_object().unwrap().iter().map(|(key, value)| (key.as_str(), value.as_str().unwrap()));
+        prop_assert_eq!(&Parameters::parse(pairs).unwrap(), &config.parameters);
+    }
+}
