@@ -1,6 +1,7 @@
 //! One file a subcommand. Data goes to standard output, words to standard error.
 
 mod bench;
+mod check;
 #[cfg(feature = "operator")]
 mod crd;
 mod csi;
@@ -69,6 +70,7 @@ enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::CheckVolume),
     VolfileGet(volfile_get::VolfileGet),
     VolfileServer(volfile_server::VolfileServer),
     Mountd(mountd::Mountd),
@@ -114,6 +116,7 @@ pub(crate) fn run() -> ExitCode {
 
 async fn execute(command: Command) -> Result<(), Failure> {
     match command {
+        Command::Check(check) => check.run().await,
         Command::VolfileGet(get) => get.run().await,
         Command::VolfileServer(server) => server.run().await,
         Command::Mountd(mountd) => mountd.run().await,

@@ -143,7 +143,7 @@ impl Error {
     }
 
     /// Whether the server wants a source port below 1024.
-    pub(super) fn wants_privileged_port(&self) -> bool {
+    pub(crate) fn wants_privileged_port(&self) -> bool {
         matches!(self, Self::Call { error: CallError::Denied(Denied::Authentication(2)), .. })
     }
 

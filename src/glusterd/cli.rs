@@ -145,6 +145,12 @@ pub struct VolumeInfo {
     pub disperse_count: u32,
     /// How many of them may be lost.
     pub redundancy_count: u32,
+    /// Bricks of one set up to Gluster 10, and how many sets there are from 11 on (facts §3.3).
+    #[serde(skip)]
+    pub dist_count: u32,
+    /// None before Gluster 7 (facts §3.3).
+    #[serde(skip)]
+    pub thin_arbiter_count: Option<u32>,
     /// `host:/path` of the thin arbiter.
     pub thin_arbiter: Option<String>,
     /// Snapshots.
@@ -203,6 +209,8 @@ pub fn volume(body: &[u8]) -> Result<Option<VolumeInfo>, ReplyError> {
         arbiter_count: number("arbiter_count"),
         disperse_count: number("disperse_count"),
         redundancy_count: number("redundancy_count"),
+        dist_count: number("dist_count"),
+        thin_arbiter_count: dict.number("volume0.thin_arbiter_count"),
         thin_arbiter: text("thin_arbiter_brick"),
         snapshot_count: number("snap_count"),
         bricks: (1..).map_while(brick).collect(),

@@ -16,6 +16,5 @@ pub mod parameters;
 pub mod pool;
 pub mod quota;
 pub mod record;
-pub mod suitable;
 
 pub use error::{Error, Reason};

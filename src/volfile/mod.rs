@@ -68,4 +68,5 @@ pub(crate) use kind::is_true;
 pub use kind::{Brick, Kind, Layout, Redundancy, Role, Set};
 pub use problem::{Fault, Problem, Severity};
 pub use render::RenderError;
+pub(crate) use secret::shown_value;
 pub use text::{Section, Volfile, VolumeBuilder, VolumeOption};

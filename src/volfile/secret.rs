@@ -25,7 +25,7 @@ pub(super) fn is_secret(key: &BStr, value: &BStr) -> bool {
 }
 
 /// The value of an option as it may be shown.
-pub(super) fn shown_value(key: &BStr, value: &BStr) -> String {
+pub(crate) fn shown_value(key: &BStr, value: &BStr) -> String {
     if is_secret(key, value) { SECRET.to_owned() } else { shown(value) }
 }
 

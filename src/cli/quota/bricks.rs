@@ -20,7 +20,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::Failure;
+use crate::cli::Failure;
 
 /// For a brick to be mounted.
 const MOUNT: Duration = Duration::from_secs(15);
@@ -29,19 +29,19 @@ const MOUNT: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_secs(120);
 
 /// What is mounted by this run.
-pub(super) struct Mounted {
+pub(in crate::cli) struct Mounted {
     host: Client,
     source: Source,
     targets: Vec<PathBuf>,
 }
 
 impl Mounted {
-    pub(super) fn new(host: Client, source: Source) -> Self {
+    pub(in crate::cli) fn new(host: Client, source: Source) -> Self {
         Self { host, source, targets: Vec::new() }
     }
 
     /// Mounts the volume; returns where.
-    pub(super) async fn volume(&mut self) -> Result<PathBuf, Failure> {
+    pub(in crate::cli) async fn volume(&mut self) -> Result<PathBuf, Failure> {
         let request = self.request(String::new())?;
         let root = PathBuf::from(&request.target);
         self.host.mount(request, unbounded_channel().0).await?;
@@ -49,7 +49,7 @@ impl Mounted {
     }
 
     /// Looks at each brick, side by side: what was seen of these PVs, or why it could not be looked at.
-    pub(super) async fn bricks(
+    pub(in crate::cli) async fn bricks(
         &mut self,
         bricks: &[DataBrick],
         paths: Arc<[String]>,
@@ -83,7 +83,7 @@ impl Mounted {
     }
 
     /// Unmounts all that was mounted, or was about to be.
-    pub(super) async fn end(self) {
+    pub(in crate::cli) async fn end(self) {
         let mut ends = JoinSet::new();
         for target in self.targets {
             let host = self.host.clone();

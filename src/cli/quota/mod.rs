@@ -1,6 +1,6 @@
 //! `kadalu quota`.
 
-mod bricks;
+pub(super) mod bricks;
 mod report;
 
 use std::path::PathBuf;

@@ -9,7 +9,7 @@ use crate::{
     client::{self, Cluster, Kind, NoVolfile},
     glusterd::cli::VolumeInfo,
     mount::ask_around,
-    storage::{Error, Reason, handle::PoolId, suitable::Examined},
+    storage::{Error, Reason, check::Examined, handle::PoolId},
     transport::ServerAddress,
     volfile::{Graph, Volfile},
 };

@@ -372,7 +372,10 @@ impl Home {
 
     /// What an admin should know of the volume, a sentence each.
     pub(super) fn warnings(&self) -> Vec<String> {
-        self.examined.iter().flat_map(|examination| examination.examined.warnings()).collect()
+        let of = |examination: &Arc<Examination>| {
+            examination.examined.warnings(self.kind(), self.parameters.allow).collect::<Vec<_>>()
+        };
+        self.examined.as_ref().map(of).unwrap_or_default()
     }
 }
 

@@ -1,0 +1,369 @@
+//! What the volume is: exists, started, its id, its volfile, and what in it defeats PVs.
+
+use std::collections::BTreeMap;
+
+use bstr::BStr;
+
+use super::{
+    Wanted,
+    finding::{Finding, Outcome},
+    gather::is_same,
+    heard::{Heard, Shape},
+};
+use crate::{
+    client::{self, Error, NoVolfile},
+    glusterd::cli::{VolumeInfo, VolumeStatus},
+    mount::source::shortened,
+    storage::parameters::PvKind,
+    volfile::{Check, Severity, is_true, shown_value},
+};
+
+/// Items of a difference that are named.
+const ITEMS: usize = 3;
+
+/// What there is to say of the volume, and of the servers' words about it.
+pub(super) fn judge(heard: &Heard, wanted: Wanted) -> Vec<Finding> {
+    let mut findings = exists(heard);
+    if findings.iter().any(|finding| finding.outcome == Outcome::Failed) {
+        return findings;
+    }
+    findings.push(match id(heard) {
+        Ok(id) => Finding::ok("volume-id", id),
+        Err(finding) => finding,
+    });
+    findings.extend(same_volfile(heard));
+    match &heard.shape {
+        Some(shape) => findings.extend(suits(shape, heard.info(), wanted)),
+        None => {
+            findings.extend(heard.info().map(started));
+            findings.push(unreadable(heard));
+        }
+    }
+    findings
+}
+
+/// What a volfile and its volume's description say, whoever told them.
+pub(super) fn suits(shape: &Shape, info: Option<&VolumeInfo>, wanted: Wanted) -> Vec<Finding> {
+    let unknown = || Finding::unknown("started", "no server tells remote hosts of its volumes");
+    let mut findings = vec![info.map_or_else(unknown, started)];
+    if let [fault, ..] = &shape.faults[..] {
+        let message = format!("glusterfs may not be given it: {fault}");
+        let advice = "change the option of the volume that it comes from, and ask again";
+        findings.push(Finding::wrong("volfile", Outcome::Failed, message, advice));
+    } else {
+        let bricks = shape.kind.bricks().count();
+        findings.push(Finding::ok("volfile", format!("valid, with {bricks} bricks")));
+    }
+    findings.push(layout(shape, info, wanted));
+    findings.push(sharding(shape, wanted));
+    findings.extend(writable(shape, info));
+    findings.extend(redundancy(shape));
+    findings.extend(features(shape, info));
+    findings
+}
+
+fn exists(heard: &Heard) -> Vec<Finding> {
+    let name = shortened(&heard.volume);
+    let mut missing = Vec::new();
+    let mut failures = Vec::new();
+    let mut found = 0;
+    for (server, answer) in heard.answers() {
+        match &answer.volfile {
+            Ok(_) => found += 1,
+            Err(error) => {
+                if error.kind() == client::Kind::NoSuchVolume {
+                    missing.push(&server.address);
+                }
+                failures.push(error.clone());
+            }
+        }
+    }
+    if found > 0 {
+        let stranger = |server: &&crate::transport::ServerAddress| {
+            let message = format!("it does not know the volume {name}, which others have");
+            let advice = "run `gluster peer status` there: it may have been cut off from its cluster";
+            Finding::wrong("volume", Outcome::Warning, message, advice).about(server)
+        };
+        let mut findings: Vec<_> = missing.iter().map(stranger).collect();
+        if findings.is_empty() {
+            findings.push(Finding::ok("volume", format!("{name} exists")));
+        }
+        return findings;
+    }
+    if failures.is_empty() {
+        return vec![Finding::unknown("volume", "no server has answered")];
+    }
+    let all = NoVolfile { key: heard.volume.clone(), failures };
+    let (message, advice) = match all.kind() {
+        client::Kind::NoSuchVolume => (
+            format!("there is no volume {name}, by the word of {} servers", missing.len()),
+            "see `gluster volume list` on a server for its name",
+        ),
+        client::Kind::OpVersion => (
+            format!("{name} is not given to clients of the op-version that was announced"),
+            "use a glusterfs of a later release",
+        ),
+        _ => {
+            let why = all.failures.first().map(Error::to_string).unwrap_or_default();
+            return vec![Finding::unknown("volume", why)];
+        }
+    };
+    vec![Finding::wrong("volume", Outcome::Failed, message, advice)]
+}
+
+fn started(info: &VolumeInfo) -> Finding {
+    let advice = || format!("run `gluster volume start {}`", shortened(&info.name));
+    let failed = |message| Finding::wrong("started", Outcome::Failed, message, advice());
+    match info.status {
+        VolumeStatus::Started => Finding::ok("started", "it is started"),
+        VolumeStatus::Created => failed("it was never started"),
+        VolumeStatus::Stopped => failed("it is stopped"),
+        VolumeStatus::Other(number) => {
+            Finding::unknown("started", format!("its status is {number}, which is none of Gluster 6 to 11"))
+        }
+    }
+}
+
+/// The volume's id, as the cluster tells it.
+pub(super) fn id(heard: &Heard) -> Result<String, Finding> {
+    let mut ids = BTreeMap::<String, Vec<String>>::new();
+    for (server, answer) in heard.answers() {
+        if let Ok(Some(VolumeInfo { id: Some(id), .. })) = &answer.info {
+            ids.entry(id.to_ascii_lowercase()).or_default().push(server.address.to_string());
+        }
+    }
+    if ids.len() > 1 {
+        let all: Vec<_> = ids.iter().map(|(id, servers)| format!("{id} on {}", servers.join(", "))).collect();
+        let message = format!("the servers do not have one volume of this name: {}", all.join("; "));
+        let advice = "name servers of one cluster only";
+        return Err(Finding::wrong("volume-id", Outcome::Failed, message, advice));
+    }
+    let drawn = || Some(heard.shape.as_ref()?.kind.volume_id.as_ref()?.to_ascii_lowercase());
+    ids.into_keys().next().or_else(drawn).ok_or_else(|| {
+        let message = "no server tells the volume's id, by which its PVs are known";
+        let advice = "let this host ask glusterd (port 24007), or raise the cluster's op-version to 90000";
+        Finding::wrong("volume-id", Outcome::Failed, message, advice)
+    })
+}
+
+fn unreadable(heard: &Heard) -> Finding {
+    let texts = heard.answers().filter_map(|(_, answer)| answer.volfile.as_ref().ok());
+    match texts.map(|served| Shape::of_text(&served.text)).find_map(Result::err) {
+        Some(why) => {
+            let advice =
+                "ask for a volume's name; where it is one, see the option that made this of its volfile";
+            Finding::wrong("volfile", Outcome::Failed, format!("it cannot be read: {why}"), advice)
+        }
+        None => Finding::unknown("volfile", "no server gave one"),
+    }
+}
+
+fn same_volfile(heard: &Heard) -> Vec<Finding> {
+    let served: Vec<_> = heard
+        .answers()
+        .filter_map(|(server, answer)| Some((&server.address, &answer.volfile.as_ref().ok()?.text)))
+        .collect();
+    let is_chosen = |text: &&bytes::Bytes| Some(client::digest(text)) == heard.digest;
+    let Some(most) = served.iter().map(|(_, text)| *text).find(is_chosen) else {
+        return vec![Finding::unknown("same-volfile", "no server gave one")];
+    };
+    let differs = |(server, text): &(&crate::transport::ServerAddress, &bytes::Bytes)| {
+        let items = client::change(most, text).items;
+        let mut shown: Vec<_> = items.iter().take(ITEMS).map(ToString::to_string).collect();
+        if items.len() > ITEMS {
+            shown.push(format!("and {} more", items.len() - ITEMS));
+        }
+        let message = format!("it has another volfile than most: {}", shown.join("; "));
+        let advice = "run `gluster peer status` there: what it has may be old";
+        Finding::wrong("same-volfile", Outcome::Warning, message, advice).about(server)
+    };
+    let others: Vec<_> = served.iter().filter(|(_, text)| !is_same(most, text)).map(differs).collect();
+    match (others.is_empty(), served.len()) {
+        (false, _) => others,
+        (true, 1) => vec![Finding::ok("same-volfile", "one server has given it")],
+        (true, count) => vec![Finding::ok("same-volfile", format!("all {count} servers have the same"))],
+    }
+}
+
+/// Of releases before 6, by their numbers in the description of a volume (facts §3.3).
+pub(super) fn is_historic(shape: &Shape, info: Option<&VolumeInfo>) -> bool {
+    info.is_some_and(|info| [1, 3, 5].contains(&info.kind))
+        || ["cluster/stripe", "cluster/tier"].iter().any(|old| shape.types.contains(*old))
+}
+
+fn layout(shape: &Shape, info: Option<&VolumeInfo>, wanted: Wanted) -> Finding {
+    let kind = &shape.kind;
+    let failed = |message: String, advice: &str| Finding::wrong("layout", Outcome::Failed, message, advice);
+    if kind.bricks().next().is_none() {
+        return failed("no brick is in this volfile".to_owned(), "ask for the client's volfile of a volume");
+    }
+    if is_historic(shape, info) {
+        return failed(
+            "it is striped or tiered".to_owned(),
+            "Gluster 6 has dropped both: make another volume",
+        );
+    }
+    if kind.layout.width() <= 1 || wanted.kind == PvKind::Whole {
+        return Finding::ok("layout", kind);
+    }
+    let message = format!(
+        "{kind}: its files are distributed over several sets of bricks, each of which has the limit of a directory to \
+         itself: sizes of PVs cannot be enforced"
+    );
+    if wanted.allow.distribute {
+        Finding::wrong("layout", Outcome::Warning, message, "it is permitted (allow=distribute)")
+    } else {
+        failed(message, "use a volume of one set; the parameter allow=distribute permits it")
+    }
+}
+
+fn sharding(shape: &Shape, wanted: Wanted) -> Finding {
+    if !shape.kind.shard {
+        return Finding::ok("sharding", "files are in one piece");
+    }
+    if wanted.kind == PvKind::Whole {
+        return Finding::ok("sharding", "files are cut into pieces, all of them in the one PV");
+    }
+    let message = "pieces of its files lie in /.shard, where no directory's limit counts them: sizes of PVs cannot be \
+                   enforced";
+    if wanted.allow.shard {
+        Finding::wrong("sharding", Outcome::Warning, message, "it is permitted (allow=shard)")
+    } else {
+        let advice = "use a volume without features.shard; the parameter allow=shard permits it";
+        Finding::wrong("sharding", Outcome::Failed, message, advice)
+    }
+}
+
+/// Whether an option was set, and is on.
+fn is_on(info: Option<&VolumeInfo>, option: &str) -> bool {
+    let value = info.and_then(|info| info.options.get(option));
+    value.is_some_and(|value| is_true(BStr::new(value)))
+}
+
+fn writable(shape: &Shape, info: Option<&VolumeInfo>) -> Vec<Finding> {
+    let name = info.map_or(&shape.kind.volume, |info| &info.name);
+    let options = [
+        ("features.read-only", "nothing can be written"),
+        ("features.worm", "what is written cannot be changed"),
+        ("features.worm-file-level", "what is written cannot be changed after a while"),
+    ];
+    let mut findings: Vec<_> = options
+        .into_iter()
+        .filter(|(option, _)| is_on(info, option))
+        .map(|(option, why)| {
+            let advice = format!("run `gluster volume reset {} {option}`", shortened(name));
+            Finding::wrong("writable", Outcome::Failed, format!("{option} is on and {why}"), advice)
+        })
+        .collect();
+    if findings.is_empty() && shape.kind.read_only {
+        let advice = "turn features.read-only off, or use the volume and not its snapshot";
+        findings.push(Finding::wrong("writable", Outcome::Failed, "nothing can be written", advice));
+    }
+    if findings.is_empty() {
+        let known = if info.is_some() { "" } else { ", as far as its volfile tells" };
+        findings.push(Finding::ok("writable", format!("it can be written{known}")));
+    }
+    findings
+}
+
+/// A weakness that the volfile shows, under a code of ours.
+fn of_check(code: &'static str, check: &Check) -> Finding {
+    let outcome = if check.severity == Severity::Error { Outcome::Failed } else { Outcome::Warning };
+    let (message, advice) = check.advice.split_once(": ").unwrap_or((check.advice, "see its documentation"));
+    let finding = Finding::wrong(code, outcome, message, advice);
+    match &check.volume {
+        Some(volume) => finding.about(volume),
+        None => finding,
+    }
+}
+
+fn redundancy(shape: &Shape) -> Vec<Finding> {
+    let weak = ["shared-host", "single-copy", "no-quorum"];
+    let checks = shape.checks.iter().filter(|check| weak.contains(&check.code));
+    let mut findings: Vec<_> = checks.map(|check| of_check("redundancy", check)).collect();
+    if findings.is_empty() {
+        findings.push(Finding::ok("redundancy", "its bricks are on hosts of their own, with quorum"));
+    }
+    findings
+}
+
+/// Types of translators that get in the way, and options of the volume: all of them warn.
+const TYPES: [(&str, &str, &str); 3] = [
+    ("features/cdc", "what clients write is compressed on its way", "reset network.compression"),
+    ("features/cloudsync", "files may lie in a cloud, and count there", "reset features.cloudsync"),
+    ("features/quiesce", "its clients go through a proxy", "reset config.gfproxyd"),
+];
+
+/// An option, when it is in the way (on, or anything but this), why, and what to do.
+const OPTIONS: [(&str, Option<&str>, &str, &str); 5] = [
+    (
+        "features.quota",
+        None,
+        "Gluster's own quota counts every write beside ours, and limits of its own may be on PVs",
+        "run `gluster volume quota VOLUME disable` where nobody needs it",
+    ),
+    (
+        "features.trash",
+        None,
+        "what is deleted stays in /.trashcan, where no PV's limit counts it",
+        "run `gluster volume reset VOLUME features.trash`",
+    ),
+    (
+        "features.uss",
+        None,
+        "every directory shows .snaps: backups that follow it see all snapshots",
+        "run `gluster volume reset VOLUME features.uss` where nobody needs it",
+    ),
+    (
+        "auth.allow",
+        Some("*"),
+        "bricks let only these clients in",
+        "see that every node is among them, or reset auth.allow",
+    ),
+    (
+        "auth.reject",
+        Some(""),
+        "bricks keep these clients out",
+        "see that no node is among them, or reset auth.reject",
+    ),
+];
+
+fn features(shape: &Shape, info: Option<&VolumeInfo>) -> Vec<Finding> {
+    let warning =
+        |message: String, advice: &str| Finding::wrong("features", Outcome::Warning, message, advice);
+    let checks = shape.checks.iter().filter(|check| ["rdma", "decommissioned"].contains(&check.code));
+    let mut findings: Vec<_> = checks.map(|check| of_check("features", check)).collect();
+    let types = TYPES.iter().filter(|(kind, ..)| shape.types.contains(*kind));
+    findings.extend(types.map(|(kind, why, advice)| warning((*why).to_owned(), advice).about(kind)));
+    for (option, harmless, why, advice) in OPTIONS {
+        let value = info.and_then(|info| info.options.get(option));
+        let holds = match harmless {
+            None => is_on(info, option),
+            Some(harmless) => value.is_some_and(|value| value != harmless),
+        };
+        if holds {
+            let value = value.map(|value| shortened(value)).unwrap_or_default();
+            let message = format!("{option} is {value}: {why}");
+            let name = shortened(info.map_or(&shape.kind.volume, |info| &info.name));
+            findings.push(warning(message, &advice.replace("VOLUME", &name)).about(option));
+        }
+    }
+    if shape.kind.snapshots && !is_on(info, "features.uss") {
+        let why = "every directory shows .snaps: backups that follow it see all snapshots";
+        findings
+            .push(warning(why.to_owned(), "reset features.uss where nobody needs it").about("features.uss"));
+    }
+    if findings.is_empty() {
+        findings.push(Finding::ok("features", "nothing that defeats PVs"));
+    }
+    findings
+}
+
+/// Without the values of options that let somebody in.
+pub(super) fn without_secrets(info: &VolumeInfo) -> VolumeInfo {
+    let mut info = info.clone();
+    for (key, value) in &mut info.options {
+        *value = shown_value(BStr::new(key), BStr::new(value));
+    }
+    info
+}
