@@ -10,6 +10,8 @@ mod mount;
 mod mount_host;
 mod mountd;
 mod mounts;
+#[cfg(feature = "operator")]
+mod operator;
 mod output;
 mod pvs;
 mod quota;
@@ -76,6 +78,8 @@ enum Command {
     Pvs(pvs::Pvs),
     Quota(quota::Quota),
     Csi(csi::Csi),
+    #[cfg(feature = "operator")]
+    Operator(operator::Operator),
     Quotad(quotad::Quotad),
     Demo(demo::Demo),
     Import(import::Import),
@@ -119,6 +123,8 @@ async fn execute(command: Command) -> Result<(), Failure> {
         Command::Pvs(pvs) => pvs.run().await,
         Command::Quota(quota) => quota.run().await,
         Command::Csi(csi) => csi.run().await,
+        #[cfg(feature = "operator")]
+        Command::Operator(operator) => operator.run().await,
         Command::Quotad(quotad) => quotad.run().await,
         Command::Demo(demo) => demo.run().await,
         Command::Import(import) => import.run(),
