@@ -13,6 +13,8 @@ mod mount;
 mod mount_host;
 mod mountd;
 mod mounts;
+#[cfg(feature = "operator")]
+mod operator;
 mod output;
 mod pvs;
 mod quota;
@@ -82,6 +84,8 @@ enum Command {
     Csi(csi::Csi),
     #[cfg(feature = "operator")]
     Crd(crd::Crd),
+    #[cfg(feature = "operator")]
+    Operator(operator::Operator),
     Quotad(quotad::Quotad),
     Demo(demo::Demo),
     Import(import::Import),
@@ -128,6 +132,8 @@ async fn execute(command: Command) -> Result<(), Failure> {
         Command::Csi(csi) => csi.run().await,
         #[cfg(feature = "operator")]
         Command::Crd(crd) => crd.run(),
+        #[cfg(feature = "operator")]
+        Command::Operator(operator) => operator.run().await,
         Command::Quotad(quotad) => quotad.run().await,
         Command::Demo(demo) => demo.run().await,
         Command::Import(import) => import.run(),

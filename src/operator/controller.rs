@@ -188,7 +188,8 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         let mut objects = objects.iter().map(|object| Object::read(object)).collect::<Vec<_>>();
         objects.sort_by_key(Object::key);
         let seen = Seen::new(self, &objects);
-        let reports = self.looked.iter().filter_map(|(target, looked)| Some((target.clone(), looked.report.clone()?)));
+        let reports =
+            self.looked.iter().filter_map(|(target, looked)| Some((target.clone(), looked.report.clone()?)));
         let reports = reports.collect::<BTreeMap<_, _>>();
         let (mut looks, mut handles, mut shown) = (Vec::new(), BTreeSet::new(), Vec::new());
         let mut plans = Vec::new();
@@ -306,9 +307,10 @@ impl<P: Prober, D: Driver> Controller<P, D> {
             _ if self.driver.is_none() => DriverView::Absent,
             None => DriverView::NotAsked,
             Some(Err(why)) => DriverView::Failed(why.clone()),
-            Some(Ok(Said { not_enforced, available })) => {
-                DriverView::Seen { not_enforced: not_enforced.clone(), available: available.get(storage).copied() }
-            }
+            Some(Ok(Said { not_enforced, available })) => DriverView::Seen {
+                not_enforced: not_enforced.clone(),
+                available: available.get(storage).copied(),
+            },
         }
     }
 }
@@ -334,8 +336,10 @@ impl Seen {
         let stores = &controller.stores;
         let volumes = Volumes::read(&stores.volumes.state(), &controller.options.settings.driver);
         let classes = stores.classes.state();
-        let classes = classes.iter().filter_map(|class| Some((class.metadata.name.clone()?, Class::read(class))));
-        let map = stores.maps.state().into_iter().find(|map| map.metadata.name.as_deref() == Some(CONFIG_MAP));
+        let classes =
+            classes.iter().filter_map(|class| Some((class.metadata.name.clone()?, Class::read(class))));
+        let map =
+            stores.maps.state().into_iter().find(|map| map.metadata.name.as_deref() == Some(CONFIG_MAP));
         let entries = map.and_then(|map| map.data.clone()).unwrap_or_default();
         let mut oldest = HashMap::<String, usize>::new();
         for (place, object) in objects.iter().enumerate().filter(|(_, object)| !object.is_foreign()) {
@@ -345,7 +349,8 @@ impl Seen {
             }
         }
         let external = objects.iter().filter(|object| matches!(object.config, Ok(Storage::External(_))));
-        let owners = external.flat_map(|object| class_names(&object.name).map(|class| (class, object.name.clone())));
+        let owners =
+            external.flat_map(|object| class_names(&object.name).map(|class| (class, object.name.clone())));
         Self { volumes, classes: classes.collect(), entries, owners: owners.collect(), oldest }
     }
 
@@ -362,7 +367,8 @@ impl Seen {
         let key = object.key();
         let names = class_names(&object.name);
         let classes = self.classes.iter();
-        let classes = classes.filter(|(name, class)| names.contains(name) || class.storage.as_ref() == Some(&key));
+        let classes =
+            classes.filter(|(name, class)| names.contains(name) || class.storage.as_ref() == Some(&key));
         World {
             settings: &controller.options.settings,
             object,

@@ -44,7 +44,8 @@ impl Csi {
     /// A path that cannot stand in a URI.
     pub fn at(socket: &Path) -> Result<Self, String> {
         let uri = format!("unix://{}", socket.display());
-        let endpoint = Endpoint::from_shared(uri).map_err(|error| format!("{}: {error}", socket.display()))?;
+        let endpoint =
+            Endpoint::from_shared(uri).map_err(|error| format!("{}: {error}", socket.display()))?;
         let channel = endpoint.timeout(CALL).connect_timeout(CALL).connect_lazy();
         Ok(Self { grpc: ControllerClient::new(channel).max_decoding_message_size(MAX_REPLY) })
     }
@@ -58,7 +59,8 @@ impl Driver for Csi {
             let page = self.grpc.clone().controller_list_volume_health(request.clone()).await;
             let page = page.map_err(|status| sentence(&status))?.into_inner();
             for volume in page.entries {
-                let quota = volume.health_statuses.into_iter().find(|entry| entry.reason == QUOTA_NOT_ENFORCED);
+                let quota =
+                    volume.health_statuses.into_iter().find(|entry| entry.reason == QUOTA_NOT_ENFORCED);
                 found.extend(quota.map(|entry| (volume.volume_id, entry.message)));
             }
             if page.next_token.is_empty() {
@@ -72,7 +74,8 @@ impl Driver for Csi {
     async fn available(&self, class: BTreeMap<String, String>) -> Result<u64, String> {
         let request = GetCapacityRequest { parameters: class, ..Default::default() };
         let reply = self.grpc.clone().get_capacity(request).await.map_err(|status| sentence(&status))?;
-        u64::try_from(reply.into_inner().available_capacity).map_err(|_| "the driver tells a negative capacity".to_owned())
+        u64::try_from(reply.into_inner().available_capacity)
+            .map_err(|_| "the driver tells a negative capacity".to_owned())
     }
 }
 
@@ -103,7 +106,11 @@ mod tests {
             request: Request<ControllerListVolumeHealthRequest>,
         ) -> Result<Response<ControllerListVolumeHealthResponse>, Status> {
             let volume = |id: &str, reason: &str| {
-                let entry = VolumeHealthEntry { status: 1, reason: reason.to_owned(), message: format!("why of {id}") };
+                let entry = VolumeHealthEntry {
+                    status: 1,
+                    reason: reason.to_owned(),
+                    message: format!("why of {id}"),
+                };
                 VolumeHealth { volume_id: id.to_owned(), health_statuses: vec![entry] }
             };
             let (entries, next_token) = match request.into_inner().starting_token.as_str() {
@@ -111,7 +118,10 @@ mod tests {
                 "2" => (vec![volume("b", QUOTA_NOT_ENFORCED), volume("c", "ReplicaDown")], ""),
                 token => return Err(Status::aborted(token)),
             };
-            Ok(Response::new(ControllerListVolumeHealthResponse { entries, next_token: next_token.to_owned() }))
+            Ok(Response::new(ControllerListVolumeHealthResponse {
+                entries,
+                next_token: next_token.to_owned(),
+            }))
         }
 
         async fn get_capacity(
@@ -119,7 +129,10 @@ mod tests {
             request: Request<GetCapacityRequest>,
         ) -> Result<Response<GetCapacityResponse>, Status> {
             let known = request.into_inner().parameters.contains_key("storage_name");
-            Ok(Response::new(GetCapacityResponse { available_capacity: if known { 5 } else { -1 }, ..Default::default() }))
+            Ok(Response::new(GetCapacityResponse {
+                available_capacity: if known { 5 } else { -1 },
+                ..Default::default()
+            }))
         }
     }
 

@@ -22,7 +22,11 @@ pub struct Times {
 /// Those of Kubernetes's own components.
 impl Default for Times {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(15), renewed: Duration::from_secs(10), retry: Duration::from_secs(2) }
+        Self {
+            lease: Duration::from_secs(15),
+            renewed: Duration::from_secs(10),
+            retry: Duration::from_secs(2),
+        }
     }
 }
 

@@ -52,7 +52,8 @@ impl Hands {
                 *version = self.finalizers(object, version, finalizers.collect()).await?;
             }
             Action::Release => {
-                let finalizers = object.finalizers.iter().filter(|finalizer| *finalizer != FINALIZER).cloned();
+                let finalizers =
+                    object.finalizers.iter().filter(|finalizer| *finalizer != FINALIZER).cloned();
                 gone(self.finalizers(object, version, finalizers.collect()).await)?;
                 info!(target: "kadalu", storage = object.key(), "deleted, with all that was made of it");
             }
@@ -89,11 +90,17 @@ impl Hands {
     ) -> Result<String, kube::Error> {
         let patch = json!({ "metadata": { "resourceVersion": version, "finalizers": finalizers } });
         let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
-        let patched = self.storages(&object.namespace).patch(&object.name, &parameters, &Patch::Merge(patch)).await?;
+        let patched =
+            self.storages(&object.namespace).patch(&object.name, &parameters, &Patch::Merge(patch)).await?;
         Ok(patched.resource_version().unwrap_or_default())
     }
 
-    async fn status(&self, object: &Object, version: &str, status: &KadaluStorageStatus) -> Result<String, kube::Error> {
+    async fn status(
+        &self,
+        object: &Object,
+        version: &str,
+        status: &KadaluStorageStatus,
+    ) -> Result<String, kube::Error> {
         let patch = json!({
             "apiVersion": API_VERSION,
             "kind": KIND,

@@ -76,7 +76,8 @@ impl Candidate {
                 self.api.create(&PostParams::default(), &lease).await
             }
             (step, Some(found)) => {
-                let lease = Object { spec: Some(self.spec(found.spec.as_ref(), step == Step::Take)), ..found };
+                let lease =
+                    Object { spec: Some(self.spec(found.spec.as_ref(), step == Step::Take)), ..found };
                 self.api.replace(LEASE, &PostParams::default(), &lease).await
             }
         };

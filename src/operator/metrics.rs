@@ -17,12 +17,7 @@ use prometheus_client::{
 };
 use tokio::sync::watch;
 
-use super::{
-    crd::Truth,
-    plan::Look,
-    troubles::Troubles,
-    world::Object,
-};
+use super::{crd::Truth, plan::Look, troubles::Troubles, world::Object};
 use crate::{
     mount::metrics::{Labels, http},
     storage::check::{Outcome, Report},
@@ -124,12 +119,16 @@ impl Collector for Figures {
             ConstCounter::new(number).encode(family.encode_family(&Labels::new())?)?;
         }
         let conditions = shown.iter().flat_map(|one| {
-            let labels = |condition: &String| {
-                vec![("storage", one.storage.clone()), ("condition", condition.clone())]
-            };
+            let labels =
+                |condition: &String| vec![("storage", one.storage.clone()), ("condition", condition.clone())];
             one.conditions.iter().map(move |(condition, value)| (labels(condition), *value))
         });
-        gauges(&mut encoder, "kadalu_storage_condition", "Whether a condition of a storage holds", conditions)?;
+        gauges(
+            &mut encoder,
+            "kadalu_storage_condition",
+            "Whether a condition of a storage holds",
+            conditions,
+        )?;
         // Two storages may have the same volume.
         let mut assumptions = BTreeMap::<_, f64>::new();
         for (key, value) in shown.iter().flat_map(|one| &one.assumptions) {
@@ -151,5 +150,6 @@ fn gauges(
     of: impl IntoIterator<Item = (Labels, f64)>,
 ) -> fmt::Result {
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-    of.into_iter().try_for_each(|(labels, value)| ConstGauge::new(value).encode(family.encode_family(&labels)?))
+    of.into_iter()
+        .try_for_each(|(labels, value)| ConstGauge::new(value).encode(family.encode_family(&labels)?))
 }

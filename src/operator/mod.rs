@@ -26,8 +26,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    controller::Controller, driver::Driver, election::Times, hands::Hands, lease::Candidate, metrics::Figures,
-    probe::Prober, stores::Stores, troubles::Troubles, world::Settings,
+    controller::Controller, driver::Driver, election::Times, hands::Hands, lease::Candidate,
+    metrics::Figures, probe::Prober, stores::Stores, troubles::Troubles, world::Settings,
 };
 use crate::{mount::metrics::http, transport::Listener};
 
@@ -62,7 +62,8 @@ pub async fn run<P: Prober, D: Driver>(
     let namespace = options.settings.namespace.clone();
     let stores = Stores::start(&client, &namespace, &troubles);
     let hands = Hands::new(client.clone(), &namespace, &options.identity);
-    let candidate = Candidate::new(client, &namespace, options.identity.clone(), options.lease, troubles.clone());
+    let candidate =
+        Candidate::new(client, &namespace, options.identity.clone(), options.lease, troubles.clone());
     let controller = Controller::new(options, stores, hands, prober, driver, troubles, figures);
     // Work ends before the lease is let go.
     let released = CancellationToken::new();

@@ -78,7 +78,13 @@ struct Follow<'f> {
 }
 
 impl Follow<'_> {
-    fn start<K>(&mut self, what: &'static str, api: Api<K>, kind: <K as Lookup>::DynamicType, config: watcher::Config) -> Store<K>
+    fn start<K>(
+        &mut self,
+        what: &'static str,
+        api: Api<K>,
+        kind: <K as Lookup>::DynamicType,
+        config: watcher::Config,
+    ) -> Store<K>
     where
         K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
         <K as Lookup>::DynamicType: Eq + std::hash::Hash + Clone + Send + Sync,
@@ -87,9 +93,8 @@ impl Follow<'_> {
         let store = writer.as_reader();
         let (changed, troubles) = (self.changed.clone(), self.troubles.clone());
         let following = async move {
-            let events = watcher(api, config).map_ok(|event| {
-                event.modify(|object| object.managed_fields_mut().clear())
-            });
+            let events = watcher(api, config)
+                .map_ok(|event| event.modify(|object| object.managed_fields_mut().clear()));
             let mut events = std::pin::pin!(events.default_backoff());
             while let Some(event) = events.next().await {
                 match event {

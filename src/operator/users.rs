@@ -73,19 +73,28 @@ impl Volumes {
     ) -> Users {
         let mut users = Users::default();
         for class in class_names(storage) {
-            self.by_class.get(&class).into_iter().flatten().for_each(|number| self.count(*number, &mut users));
+            self.by_class
+                .get(&class)
+                .into_iter()
+                .flatten()
+                .for_each(|number| self.count(*number, &mut users));
         }
-        let elsewhere = |number: &&usize| others.get(&self.volumes[**number].class).is_some_and(|other| other != storage);
+        let elsewhere =
+            |number: &&usize| others.get(&self.volumes[**number].class).is_some_and(|other| other != storage);
         let pool = volume_id.and_then(|id| id.parse::<PoolId>().ok());
         let of_pool = pool.and_then(|pool| self.by_pool.get(&pool)).into_iter().flatten();
         let parameters = in_force.map(|config| &config.parameters);
         let of_name = parameters.and_then(|parameters| self.by_name.get(parameters.volume.as_ref()?));
         let shares = |number: &&usize| {
             let servers = &self.volumes[**number].servers;
-            parameters.is_some_and(|parameters| servers.iter().any(|server| parameters.servers.contains(server)))
+            parameters
+                .is_some_and(|parameters| servers.iter().any(|server| parameters.servers.contains(server)))
         };
         let of_name = of_name.into_iter().flatten().filter(shares);
-        of_pool.chain(of_name).filter(|number| !elsewhere(number)).for_each(|number| self.count(*number, &mut users));
+        of_pool
+            .chain(of_name)
+            .filter(|number| !elsewhere(number))
+            .for_each(|number| self.count(*number, &mut users));
         users
     }
 
@@ -114,7 +123,9 @@ fn place(csi: &CSIPersistentVolumeSource) -> Place {
         None => Default::default(),
     };
     match Handle::parse(&csi.volume_handle) {
-        Ok(Handle::Pv { pool, .. } | Handle::Whole { pool, .. }) => Place { pool: Some(pool), volume, servers },
+        Ok(Handle::Pv { pool, .. } | Handle::Whole { pool, .. }) => {
+            Place { pool: Some(pool), volume, servers }
+        }
         Ok(Handle::Static(source)) => Place { pool, volume: Some(source.volume), servers: source.servers },
         Ok(Handle::Named(_) | Handle::Opaque(_)) | Err(_) => Place { pool, volume, servers },
     }
@@ -129,7 +140,13 @@ mod tests {
 
     const ID: &str = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
 
-    fn volume(name: &str, class: &str, driver: &str, handle: &str, attributes: Value) -> Arc<PersistentVolume> {
+    fn volume(
+        name: &str,
+        class: &str,
+        driver: &str,
+        handle: &str,
+        attributes: Value,
+    ) -> Arc<PersistentVolume> {
         let csi = json!({ "driver": driver, "volumeHandle": handle, "volumeAttributes": attributes });
         let spec = json!({ "storageClassName": class, "csi": csi });
         Arc::new(serde_json::from_value(json!({ "metadata": { "name": name }, "spec": spec })).unwrap())

@@ -100,14 +100,22 @@ pub(super) fn decide(world: &World<'_>) -> Decision {
             "{users} of the volume {old}, so {new} is not taken up: write gluster_volname: {old} again, and make another \
              storage for {new}"
         );
-        return Decision::Waits { wanted: None, current: Some(current), why: Some(Why::new("VolumeChanged", message)) };
+        return Decision::Waits {
+            wanted: None,
+            current: Some(current),
+            why: Some(Why::new("VolumeChanged", message)),
+        };
     }
     if kind && let Some(users) = &users {
         let message = format!(
             "{users}, and what they are cannot change between a directory and the whole of a volume: put single_pv_per_pool \
              back, and make another storage with another volume"
         );
-        return Decision::Waits { wanted: None, current: Some(current), why: Some(Why::new("KindChanged", message)) };
+        return Decision::Waits {
+            wanted: None,
+            current: Some(current),
+            why: Some(Why::new("KindChanged", message)),
+        };
     }
     match candidate(world, &wanted) {
         Ok(id) if users.is_some() && object.status.volume_id != id => {

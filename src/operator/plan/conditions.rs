@@ -63,7 +63,8 @@ impl<'w> Writer<'w> {
     pub(super) fn end(mut self) -> Vec<Action> {
         let what = [std::mem::take(&mut self.changes), std::mem::take(&mut self.restored)].concat();
         if !what.is_empty() {
-            self.status.last_change = Some(Change { time: self.world.now.to_owned(), what: cut(what.join("; ")) });
+            self.status.last_change =
+                Some(Change { time: self.world.now.to_owned(), what: cut(what.join("; ")) });
         }
         self.status.conditions.sort_by_key(|one| ORDER.iter().position(|condition| *condition == one.type_));
         written(&self.world.object.status, self.status)
@@ -106,7 +107,8 @@ impl<'w> Writer<'w> {
             Decision::Invalid { current, .. } => current.as_ref(),
             Decision::Waits { wanted, current, .. } => current.as_ref().or(wanted.as_ref()),
         };
-        let report = config.and_then(|config| self.world.reports.get(&Target::of(config).to_string()).cloned());
+        let report =
+            config.and_then(|config| self.world.reports.get(&Target::of(config).to_string()).cloned());
         if let (Some(config), Some(report)) = (config, &report) {
             let volume_id = match decision {
                 Decision::InForce { volume_id, .. } => volume_id.as_deref(),
@@ -140,7 +142,8 @@ impl<'w> Writer<'w> {
         if !facts.servers.is_empty() {
             let given = config.parameters.servers.iter().map(ToString::to_string).collect::<Vec<_>>();
             // In an order that does not depend on who has answered.
-            let learned = facts.servers.iter().filter(|server| !given.contains(server)).collect::<BTreeSet<_>>();
+            let learned =
+                facts.servers.iter().filter(|server| !given.contains(server)).collect::<BTreeSet<_>>();
             self.status.servers = given.iter().chain(learned).cloned().collect();
         }
         if let Some((total, free)) = facts.capacity {
@@ -169,11 +172,16 @@ impl<'w> Writer<'w> {
         match reachable(&report.findings) {
             Err(why) => {
                 self.set(REACHABLE, Truth::False, Why::new("NoServer", why));
-                self.unknown(ASSUMPTIONS, "Unreachable", "no server answers; what was found before stands in the findings");
+                self.unknown(
+                    ASSUMPTIONS,
+                    "Unreachable",
+                    "no server answers; what was found before stands in the findings",
+                );
                 return;
             }
             Ok(how) => {
-                let all = !report.findings.iter().any(|one| one.code == "server" && one.outcome == Outcome::Failed);
+                let all =
+                    !report.findings.iter().any(|one| one.code == "server" && one.outcome == Outcome::Failed);
                 let reason = if all { "AllServers" } else { "SomeServers" };
                 self.set(REACHABLE, Truth::True, Why::new(reason, how));
             }
@@ -183,8 +191,12 @@ impl<'w> Writer<'w> {
         });
         let kept = kept.map(|kept| (kept.code.clone(), sentence(kept))).collect::<Vec<_>>();
         let failed = failed(&report.findings);
-        let warnings = report.findings.iter().filter(|finding| finding.outcome == Outcome::Warning).collect::<Vec<_>>();
-        let first = failed.first().map(|finding| finding.code.to_owned()).or(kept.first().map(|(code, _)| code.clone()));
+        let warnings =
+            report.findings.iter().filter(|finding| finding.outcome == Outcome::Warning).collect::<Vec<_>>();
+        let first = failed
+            .first()
+            .map(|finding| finding.code.to_owned())
+            .or(kept.first().map(|(code, _)| code.clone()));
         let (truth, why) = match (first, warnings.as_slice()) {
             (Some(code), _) => {
                 let kept = kept.into_iter().map(|(_, sentence)| sentence);
@@ -211,14 +223,20 @@ impl<'w> Writer<'w> {
             _ => {}
         }
         if is_whole(config) {
-            return self.set(QUOTA, Truth::True, Why::new("WholeVolume", "a PV is the whole of the volume: its size is the limit"));
+            return self.set(
+                QUOTA,
+                Truth::True,
+                Why::new("WholeVolume", "a PV is the whole of the volume: its size is the limit"),
+            );
         }
         if config.parameters.quota == Some(QuotaPolicy::Off) {
             return self.set(QUOTA, Truth::False, Why::new("Off", "quota is off: no limit is set"));
         }
         match &self.world.driver {
             DriverView::NotAsked => {}
-            DriverView::Absent => self.unknown(QUOTA, "NotObserved", "there is no driver to ask: see --csi of kadalu operator"),
+            DriverView::Absent => {
+                self.unknown(QUOTA, "NotObserved", "there is no driver to ask: see --csi of kadalu operator")
+            }
             DriverView::Failed(why) => self.unknown(QUOTA, "DriverUnreachable", why),
             DriverView::Seen { .. } if handles.is_empty() => {
                 self.unknown(QUOTA, "NoVolumes", "there are no PVs of the driver yet");
@@ -228,9 +246,13 @@ impl<'w> Writer<'w> {
                 let lacking = lacking.map(|(handle, why)| format!("{handle}: {why}")).collect::<Vec<_>>();
                 let (number, all) = (lacking.len(), handles.len());
                 let why = match number {
-                    0 => (Truth::True, Why::new("Enforced", format!("every brick enforces the sizes of all {all} PVs"))),
+                    0 => (
+                        Truth::True,
+                        Why::new("Enforced", format!("every brick enforces the sizes of all {all} PVs")),
+                    ),
                     _ => {
-                        let message = format!("{number} of {all} PVs are not limited: {}", listed(lacking, "; "));
+                        let message =
+                            format!("{number} of {all} PVs are not limited: {}", listed(lacking, "; "));
                         (Truth::False, Why::new("QuotaNotEnforced", message))
                     }
                 };
@@ -244,8 +266,12 @@ impl<'w> Writer<'w> {
         let edit = match decision {
             Decision::Waits { current: Some(_), why, .. } => Some(match (why, self.kept(DRIFTED)) {
                 (Some(why), _) => Why::new(&why.reason, format!("the edit is not in force: {}", why.message)),
-                (None, Some(kept)) if kept.status == Truth::True => Why::new(&kept.reason, kept.message.clone()),
-                (None, _) => Why::new("EditPending", "the edit is not in force yet: its volume is being looked at"),
+                (None, Some(kept)) if kept.status == Truth::True => {
+                    Why::new(&kept.reason, kept.message.clone())
+                }
+                (None, _) => {
+                    Why::new("EditPending", "the edit is not in force yet: its volume is being looked at")
+                }
             }),
             _ => None,
         };
@@ -263,7 +289,9 @@ impl<'w> Writer<'w> {
                 self.set(DRIFTED, Truth::True, Why { reason: first.reason, message: listed(message, "; ") });
             }
             None if made.is_none() => self.unknown(DRIFTED, "NotObserved", "nothing is in force yet"),
-            None => self.set(DRIFTED, Truth::False, Why::new("InSync", "what is there is what the spec says")),
+            None => {
+                self.set(DRIFTED, Truth::False, Why::new("InSync", "what is there is what the spec says"))
+            }
         }
     }
 
@@ -295,13 +323,18 @@ impl<'w> Writer<'w> {
             Some(Why::new(reason, found.message.clone()))
         };
         let entry = made.and_then(|made| Some(Why::new("EntryNotOurs", made.entry.clone()?)));
-        let class = made.filter(|made| !made.usable).map(|_| Why::new("ClassNotOurs", self.not_ours.join("; ")));
+        let class =
+            made.filter(|made| !made.usable).map(|_| Why::new("ClassNotOurs", self.not_ours.join("; ")));
         let why = entry.or(class).or(ill(REACHABLE, "Unreachable")).or(ill(ASSUMPTIONS, "AssumptionsNotMet"));
         match why {
             Some(why) => self.ready_not(why),
             None => {
                 let classes = made.map(|made| made.classes.join(" and ")).unwrap_or_default();
-                self.set(READY, Truth::True, Why::new("Ready", format!("claim PVs from StorageClass {classes}")));
+                self.set(
+                    READY,
+                    Truth::True,
+                    Why::new("Ready", format!("claim PVs from StorageClass {classes}")),
+                );
             }
         }
     }
@@ -310,7 +343,11 @@ impl<'w> Writer<'w> {
     fn is_still_replaced(&self, config: &StorageConfig) -> bool {
         let before = self.status.conditions.iter().find(|condition| condition.type_ == READY);
         before.is_some_and(|before| before.reason == "VolumeReplaced")
-            && !self.world.reports.get(&Target::of(config).to_string()).is_some_and(|report| unfit(report).is_none())
+            && !self
+                .world
+                .reports
+                .get(&Target::of(config).to_string())
+                .is_some_and(|report| unfit(report).is_none())
     }
 
     /// `Ready` is False.
@@ -331,7 +368,10 @@ impl<'w> Writer<'w> {
 
     fn set(&mut self, condition: &str, status: Truth, Why { reason, message }: Why) {
         let before = self.status.conditions.iter_mut().find(|before| before.type_ == condition);
-        let since = before.as_ref().filter(|before| before.status == status).map(|before| before.last_transition_time.clone());
+        let since = before
+            .as_ref()
+            .filter(|before| before.status == status)
+            .map(|before| before.last_transition_time.clone());
         let condition = Condition {
             type_: condition.to_owned(),
             status,
@@ -397,7 +437,10 @@ fn changed(before: &StorageConfig, after: &StorageConfig) -> String {
 fn camel(code: &str) -> String {
     let word = |word: &str| {
         let mut letters = word.chars();
-        letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
+        letters
+            .next()
+            .map(|first| first.to_ascii_uppercase().to_string() + letters.as_str())
+            .unwrap_or_default()
     };
     code.split('-').map(word).collect()
 }
@@ -411,4 +454,3 @@ fn cut(text: String) -> String {
     }
     text
 }
-

@@ -75,7 +75,11 @@ pub(super) fn made(world: &World<'_>, config: &StorageConfig, writer: &mut Write
 }
 
 /// The entry where it has to be written. One of others is left alone: only kadalu's own, of the same storage, is taken over.
-fn entry(world: &World<'_>, config: &StorageConfig, writer: &mut Writer<'_>) -> Result<Option<Action>, String> {
+fn entry(
+    world: &World<'_>,
+    config: &StorageConfig,
+    writer: &mut Writer<'_>,
+) -> Result<Option<Action>, String> {
     let info = config.info();
     let there = world.entry.as_deref().map(serde_json::from_str::<Value>);
     if matches!(&there, Some(Ok(there)) if *there == info) {
@@ -98,7 +102,10 @@ fn entry(world: &World<'_>, config: &StorageConfig, writer: &mut Writer<'_>) -> 
         }
         _ if was_written && !writer.changes(config) => {
             let how = if there.is_some() { "changed" } else { "deleted" };
-            writer.restored(format!("the entry {}.info of the ConfigMap was {how}, and is there again", config.name));
+            writer.restored(format!(
+                "the entry {}.info of the ConfigMap was {how}, and is there again",
+                config.name
+            ));
         }
         _ => {}
     }
@@ -149,7 +156,10 @@ fn mended(
     }
     let name = wanted["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     if !writer.changes(config) && world.object.status.classes.contains(&name) {
-        writer.restored(format!("StorageClass {name} was changed ({}), and is as it was again", differing.join(", ")));
+        writer.restored(format!(
+            "StorageClass {name} was changed ({}), and is as it was again",
+            differing.join(", ")
+        ));
     }
     if !differing.iter().any(|field| IMMUTABLE.contains(&field.as_str())) {
         return vec![Action::ApplyClass { class: wanted, force: true }];

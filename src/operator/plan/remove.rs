@@ -24,8 +24,9 @@ pub(super) fn remove(world: &World<'_>) -> Outcome {
     }
     let key = object.key();
     let ours = world.classes.iter().filter(|(_, class)| class.storage.as_deref() == Some(&key));
-    let classes =
-        ours.map(|(name, class)| Action::DeleteClass { name: name.clone(), uid: class.uid.clone() }).collect::<Vec<_>>();
+    let classes = ours
+        .map(|(name, class)| Action::DeleteClass { name: name.clone(), uid: class.uid.clone() })
+        .collect::<Vec<_>>();
     // The classes first, and the rest when they are seen to be gone: a PV that came meanwhile is counted then.
     if !classes.is_empty() {
         return Outcome { actions: classes, looks: Vec::new() };
