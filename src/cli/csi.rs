@@ -56,8 +56,9 @@ pub(crate) struct Csi {
     /// The name of the driver, which PVs carry for ever
     #[arg(long, env = "KADALU_DRIVER_NAME", value_name = "NAME", default_value_t)]
     driver_name: DriverName,
-    /// A directory of NAME.info files, as kadalu's ConfigMap is mounted: pools to look for PVs in
-    #[arg(long, env = "KADALU_STORAGES", value_name = "DIR")]
+    /// Storages by name, and pools to look for PVs in: a file of KadaluStorage objects, or a directory of such files (*.yaml,
+    /// *.yml) and of kadalu's NAME.info, as its ConfigMap is mounted; changes are seen
+    #[arg(long, env = "KADALU_STORAGES", value_name = "PATH")]
     storages: Option<PathBuf>,
     /// For PVs whose StorageClass does not say it: required, best-effort or off
     #[arg(long, env = "KADALU_QUOTA", value_name = "POLICY", default_value = "best-effort")]

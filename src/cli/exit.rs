@@ -1,10 +1,12 @@
-use std::{fmt, process::ExitCode};
+use std::{fmt, path::Path, process::ExitCode};
 
 use glusterd_client::{
     client::{Kind, NoVolfile},
     mount::{self, Reason},
-    storage,
+    storage::{self, config::Fault},
 };
+
+use super::output::shown;
 
 /// How a command ends: a contract with scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,11 +42,21 @@ pub(crate) enum Exit {
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
     pub(crate) message: String,
+    /// Where a file is at fault: each fault as compilers write it, in place of the message where people read.
+    pub(crate) faults: Vec<String>,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl fmt::Display) -> Self {
-        Self { exit, message: message.to_string() }
+        Self { exit, message: message.to_string(), faults: Vec::new() }
+    }
+
+    /// A file that makes no sense.
+    pub(crate) fn of_file(path: &Path, faults: &[Fault]) -> Self {
+        let path = shown(&path.display().to_string());
+        let faults: Vec<_> = faults.iter().map(|fault| format!("{path}:{fault}")).collect();
+        let message = format!("{path} makes no sense: {} faults", faults.len());
+        Self { faults, ..Self::new(Exit::Usage, message) }
     }
 
     /// What only a panic of ours can bring.

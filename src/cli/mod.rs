@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod config;
 #[cfg(feature = "operator")]
 mod crd;
 mod csi;
@@ -20,6 +21,7 @@ mod pvs;
 mod quota;
 mod quotad;
 mod servers;
+mod storage_file;
 mod umount;
 mod volfile_get;
 mod volfile_server;
@@ -81,6 +83,7 @@ enum Command {
     Mounts(mounts::Mounts),
     Pvs(pvs::Pvs),
     Quota(quota::Quota),
+    Config(config::Config),
     Csi(csi::Csi),
     #[cfg(feature = "operator")]
     Crd(crd::Crd),
@@ -129,6 +132,7 @@ async fn execute(command: Command) -> Result<(), Failure> {
         Command::Mounts(mounts) => mounts.run().await,
         Command::Pvs(pvs) => pvs.run().await,
         Command::Quota(quota) => quota.run().await,
+        Command::Config(config) => config.run(),
         Command::Csi(csi) => csi.run().await,
         #[cfg(feature = "operator")]
         Command::Crd(crd) => crd.run(),
@@ -144,16 +148,24 @@ async fn execute(command: Command) -> Result<(), Failure> {
 }
 
 /// Says why the command failed, whatever `RUST_LOG` lets through; as JSON in the shape of a log line.
-fn report(format: LogFormat, Failure { exit, message }: Failure) -> ExitCode {
+fn report(format: LogFormat, Failure { exit, message, faults }: Failure) -> ExitCode {
     let line = match format {
-        LogFormat::Text => format!("kadalu: {message}"),
-        LogFormat::Json => serde_json::json!({
-            "timestamp": humantime::format_rfc3339_micros(SystemTime::now()).to_string(),
-            "level": "ERROR",
-            "fields": { "message": message, "exit": exit as u8 },
-            "target": "kadalu",
-        })
-        .to_string(),
+        LogFormat::Text if faults.is_empty() => format!("kadalu: {message}"),
+        // As an editor goes through them.
+        LogFormat::Text => faults.join("\n"),
+        LogFormat::Json => {
+            let mut fields = serde_json::json!({ "message": message, "exit": exit as u8 });
+            if !faults.is_empty() {
+                fields["faults"] = faults.into();
+            }
+            serde_json::json!({
+                "timestamp": humantime::format_rfc3339_micros(SystemTime::now()).to_string(),
+                "level": "ERROR",
+                "fields": fields,
+                "target": "kadalu",
+            })
+            .to_string()
+        }
     };
     // Nobody reading any more leaves the number.
     let _ = writeln!(io::stderr(), "{line}");

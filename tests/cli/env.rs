@@ -14,6 +14,7 @@ fn every_flag_has_a_variable() {
         &["umount"],
         &["mounts"],
         &["import"],
+        &["config"],
         &["csi"],
         &["pvs"],
         &["quota"],

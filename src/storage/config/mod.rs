@@ -4,6 +4,8 @@ mod fault;
 mod node;
 mod output;
 mod reader;
+mod spec;
+mod words;
 
 use serde_json::Value;
 

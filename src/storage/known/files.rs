@@ -1,6 +1,6 @@
 //! What the files of pools say: kadalu's, and our own.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::KnownPool;
 use crate::storage::{
     Error,
+    config::{self, Storage},
     handle::PoolId,
     parameters::{Parameters, PvKind},
 };
@@ -38,12 +39,42 @@ impl Learned {
     }
 }
 
-/// A file as kadalu's operator writes it; `None` for a storage of another kind.
-pub(super) fn storage(name: &str, bytes: &[u8]) -> Result<Option<KnownPool>, String> {
+/// The endings of files that say what storages there are.
+pub(super) const STORAGES: &[&str] = &[".info", ".yaml", ".yml"];
+
+/// The external storages of a file: of one as kadalu's operator writes it, or of objects of the kind KadaluStorage.
+pub(super) fn storages(path: &Path, bytes: &[u8]) -> Result<Vec<KnownPool>, String> {
+    if path.extension().is_some_and(|ending| ending == "info") {
+        return info(&stem(path), bytes);
+    }
+    let all = config::read(bytes).map_err(|faults| {
+        let first = faults.first().map(ToString::to_string).unwrap_or_default();
+        let others = faults.len().saturating_sub(1);
+        if others == 0 {
+            first
+        } else {
+            format!("{first} (and {others} more: kadalu config {})", path.display())
+        }
+    })?;
+    let pool = |storage| match storage {
+        Storage::External(config) => {
+            Some(KnownPool { id: None, name: Some(config.name), parameters: config.parameters })
+        }
+        Storage::Foreign { .. } => None,
+    };
+    Ok(all.into_iter().filter_map(pool).collect())
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// A file as kadalu's operator writes it; nothing for a storage of another kind.
+fn info(name: &str, bytes: &[u8]) -> Result<Vec<KnownPool>, String> {
     let object: BTreeMap<String, Value> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     let external = |value: &Value| value.as_str().is_some_and(|value| value.eq_ignore_ascii_case("external"));
     if !object.get("type").is_none_or(external) {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let known = object.iter().filter(|(key, _)| Parameters::knows(key));
     let pairs: Vec<_> = known.filter_map(|(key, value)| Some((key.as_str(), text(value)?))).collect();
@@ -52,7 +83,7 @@ pub(super) fn storage(name: &str, bytes: &[u8]) -> Result<Option<KnownPool>, Str
     if parameters.volume.is_none() {
         return Err("gluster_volname is missing".to_owned());
     }
-    Ok(Some(KnownPool { id: None, name: Some(name.to_owned()), parameters }))
+    Ok(vec![KnownPool { id: None, name: Some(name.to_owned()), parameters }])
 }
 
 /// A value as one of a StorageClass would be written.
@@ -66,10 +97,10 @@ fn text(value: &Value) -> Option<String> {
 }
 
 /// A file of [`Known::learn`](super::Known::learn).
-pub(super) fn learned(name: &str, bytes: &[u8]) -> Result<Option<KnownPool>, String> {
+pub(super) fn learned(path: &Path, bytes: &[u8]) -> Result<Vec<KnownPool>, String> {
     let Learned { uuid, volume, servers, options, whole, overcommit } =
         serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    if uuid != name {
+    if uuid != stem(path) {
         return Err(format!("it is about {uuid:?}"));
     }
     let id = uuid.parse().map_err(|error: Error| error.to_string())?;
@@ -83,5 +114,5 @@ pub(super) fn learned(name: &str, bytes: &[u8]) -> Result<Option<KnownPool>, Str
     ];
     let mut parameters = Parameters::parse(pairs).map_err(|error| error.to_string())?;
     parameters.overcommit = overcommit;
-    Ok(Some(KnownPool { id: Some(id), name: None, parameters }))
+    Ok(vec![KnownPool { id: Some(id), name: None, parameters }])
 }

@@ -1,4 +1,4 @@
-//! A directory of small files that somebody replaces now and then.
+//! A directory of small files, or one file, that somebody replaces now and then.
 
 use std::{
     collections::BTreeMap,
@@ -17,16 +17,17 @@ use crate::mount::lock::lock;
 const MAX_FILES: usize = 1000;
 
 /// Bytes of one.
-pub(super) const MAX_FILE: u64 = 64 << 10;
+pub(super) const MAX_FILE: u64 = 1 << 20;
 
-/// Reads one file, given its name without the ending.
-pub(super) type Read<T> = fn(&str, &[u8]) -> Result<Option<T>, String>;
+/// Reads one file, given its name; it can be about several things.
+pub(super) type Read<T> = fn(&Path, &[u8]) -> Result<Vec<T>, String>;
 
-/// A directory of small files, each read anew when it has changed.
+/// A directory of small files, or one such file; each is read anew when it has changed.
 #[derive(Debug)]
 pub(super) struct Folder<T> {
-    pub(super) dir: PathBuf,
-    ending: &'static str,
+    pub(super) place: PathBuf,
+    /// Of the files that are read.
+    endings: &'static [&'static str],
     read: Read<T>,
     seen: Mutex<Seen<T>>,
 }
@@ -36,7 +37,7 @@ type Stamp = (u64, u64, i64, i64);
 
 #[derive(Debug)]
 struct Seen<T> {
-    files: BTreeMap<String, File<T>>,
+    files: BTreeMap<PathBuf, File<T>>,
     trouble: Option<String>,
 }
 
@@ -44,7 +45,7 @@ struct Seen<T> {
 struct File<T> {
     stamp: Stamp,
     /// What it said when it could be read last.
-    content: Option<T>,
+    content: Vec<T>,
     /// Why it cannot be read now.
     trouble: Option<String>,
 }
@@ -59,9 +60,9 @@ pub(super) struct Contents<T> {
 }
 
 impl<T: Clone> Folder<T> {
-    pub(super) fn new(dir: &Path, ending: &'static str, read: Read<T>) -> Self {
+    pub(super) fn new(place: &Path, endings: &'static [&'static str], read: Read<T>) -> Self {
         let seen = Mutex::new(Seen { files: BTreeMap::new(), trouble: None });
-        Self { dir: dir.to_owned(), ending, read, seen }
+        Self { place: place.to_owned(), endings, read, seen }
     }
 
     /// What the files say; one that has become bad, what it said before, which is better than nothing.
@@ -69,58 +70,60 @@ impl<T: Clone> Folder<T> {
         let mut seen = lock(&self.seen);
         let trouble = self.look(&mut seen).err();
         if let Some(trouble) = trouble.as_ref().filter(|trouble| seen.trouble.as_ref() != Some(trouble)) {
-            warn!(target: "kadalu", path = %self.dir.display(), trouble, "cannot read the directory of pools");
+            warn!(target: "kadalu", path = %self.place.display(), trouble, "cannot read the pools");
         }
         seen.trouble = trouble;
         let spoilt = seen.files.values().find_map(|file| file.trouble.clone());
-        let all = seen.files.values().filter_map(|file| file.content.clone()).collect();
+        let all = seen.files.values().flat_map(|file| file.content.clone()).collect();
         Contents { all, trouble: seen.trouble.clone().or(spoilt) }
     }
 
     fn look(&self, seen: &mut Seen<T>) -> Result<(), String> {
-        let mut names = self.names().map_err(|error| format!("{}: {error}", self.dir.display()))?;
-        let many = names.len() > MAX_FILES;
-        names.truncate(MAX_FILES);
-        seen.files.retain(|name, _| names.contains(name));
-        for name in names {
-            let path = self.dir.join(&name);
+        let mut paths = self.paths().map_err(|error| format!("{}: {error}", self.place.display()))?;
+        let many = paths.len() > MAX_FILES;
+        paths.truncate(MAX_FILES);
+        seen.files.retain(|path, _| paths.binary_search(path).is_ok());
+        for path in paths {
             let stamp = fs::metadata(&path).map_err(|error| format!("{}: {error}", path.display()));
             let stamp = stamp.map(|m| (m.ino(), m.size(), m.mtime(), m.mtime_nsec()))?;
-            if seen.files.get(&name).is_some_and(|file| file.stamp == stamp) {
+            if seen.files.get(&path).is_some_and(|file| file.stamp == stamp) {
                 continue;
             }
-            let (content, trouble) = match self.file(&name, &path) {
+            let (content, trouble) = match self.file(&path) {
                 Ok(content) => (content, None),
                 Err(trouble) => {
                     warn!(target: "kadalu", trouble, "a file of a pool cannot be read: what it said before holds");
-                    (seen.files.remove(&name).and_then(|file| file.content), Some(trouble))
+                    (seen.files.remove(&path).map(|file| file.content).unwrap_or_default(), Some(trouble))
                 }
             };
-            seen.files.insert(name, File { stamp, content, trouble });
+            seen.files.insert(path, File { stamp, content, trouble });
         }
         if many {
-            return Err(format!("{}: only {MAX_FILES} files are read", self.dir.display()));
+            return Err(format!("{}: only {MAX_FILES} files are read", self.place.display()));
         }
         Ok(())
     }
 
-    fn file(&self, name: &str, path: &Path) -> Result<Option<T>, String> {
-        let stem = name.strip_suffix(self.ending).unwrap_or(name);
+    fn file(&self, path: &Path) -> Result<Vec<T>, String> {
         let bytes = read_bounded(path, MAX_FILE).map_err(|error| error.to_string());
-        let read = bytes.and_then(|bytes| (self.read)(stem, &bytes));
+        let read = bytes.and_then(|bytes| (self.read)(path, &bytes));
         read.map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    fn names(&self) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.dir)? {
+    fn paths(&self) -> io::Result<Vec<PathBuf>> {
+        // Whoever names a file means it, whatever it is called.
+        if fs::metadata(&self.place)?.is_file() {
+            return Ok(vec![self.place.clone()]);
+        }
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(&self.place)? {
             let Ok(name) = entry?.file_name().into_string() else { continue };
             // Of a ConfigMap, `..data` and what it points to.
-            if name.ends_with(self.ending) && !name.starts_with('.') {
-                names.push(name);
+            if self.endings.iter().any(|ending| name.ends_with(ending)) && !name.starts_with('.') {
+                paths.push(self.place.join(name));
             }
         }
-        names.sort_unstable();
-        Ok(names)
+        paths.sort_unstable();
+        Ok(paths)
     }
 }

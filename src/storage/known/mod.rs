@@ -1,4 +1,4 @@
-//! The pools that are known: kadalu's storages, as a directory of files, and those learned from requests.
+//! The pools that are known: storages, as files that somebody keeps, and those learned from requests.
 
 mod files;
 mod folder;
@@ -6,7 +6,7 @@ mod folder;
 use std::{collections::BTreeMap, fs, os::unix::fs::DirBuilderExt, path::Path};
 
 use self::{
-    files::{Learned, learned, storage},
+    files::{Learned, STORAGES, learned},
     folder::{Folder, MAX_FILE},
 };
 use super::{
@@ -52,8 +52,8 @@ pub struct Known {
 }
 
 impl Known {
-    /// Those of a directory of kadalu's `NAME.info` files, where one is given, and of what was learned before in this
-    /// state directory.
+    /// Those of a directory, where one is given, and of what was learned before in this state directory. The directory has
+    /// kadalu's `NAME.info` files, or files of KadaluStorage objects (`*.yaml`, `*.yml`); one such file will do.
     ///
     /// # Errors
     /// The state directory cannot be made.
@@ -61,8 +61,8 @@ impl Known {
         let pools = state_dir.join("pools");
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&pools);
         made.map_err(|error| Error::other(format_args!("cannot make {}", pools.display()), error))?;
-        let storages = storages.map(|dir| Folder::new(dir, ".info", storage));
-        Ok(Self { storages, learned: Folder::new(&pools, ".json", learned) })
+        let storages = storages.map(|place| Folder::new(place, STORAGES, files::storages));
+        Ok(Self { storages, learned: Folder::new(&pools, &[".json"], learned) })
     }
 
     /// All of them, each once: those that were used, by their ids, then the storages that were not.
@@ -81,7 +81,7 @@ impl Known {
         all
     }
 
-    /// The storages of the directory, whether or not anybody has used them; without ids.
+    /// The storages of the files, whether or not anybody has used them; without ids.
     pub fn storages(&self) -> Vec<KnownPool> {
         self.storages.as_ref().map(|storages| storages.files().all).unwrap_or_default()
     }
@@ -147,7 +147,7 @@ impl Known {
             all.overcommit = all.overcommit.or(before.parameters.overcommit);
         }
         let learned = Learned::of(id, all);
-        let path = self.learned.dir.join(format!("{id}.json"));
+        let path = self.learned.place.join(format!("{id}.json"));
         let failed = |error: &dyn std::fmt::Display| {
             Error::other(format_args!("cannot write {}", path.display()), error)
         };
@@ -291,6 +291,45 @@ mod tests {
         assert_eq!(named(&known, "list").unwrap().parameters.kind, Some(PvKind::Whole));
         fs::remove_file(dir.join("pool-1.info")).unwrap();
         assert_eq!(named(&known, "pool-1"), None);
+    }
+
+    #[test]
+    fn storages_of_yaml_are_followed_in_a_directory_or_as_one_file() {
+        let (state, storages) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let file = storages.path().join("storage-config.yaml");
+        let yaml = |name: &str, hosts: &str| {
+            format!(
+                "apiVersion: kadalu-operator.storage/v1alpha1\nkind: KadaluStorage\nmetadata: {{name: {name}}}\n\
+                 spec: {{type: External, details: [{{gluster_node: {hosts}, gluster_volname: vol}}]}}\n"
+            )
+        };
+        fs::write(&file, format!("{}---\n{}", yaml("one", "g1"), yaml("two", "h1"))).unwrap();
+        info(storages.path(), "pool-1", KADALU);
+        let shown_all = |known: &Known| known.all().iter().map(shown).collect::<Vec<_>>();
+        let of_directory = Known::open(state.path(), Some(storages.path())).unwrap();
+        let of_file = Known::open(state.path(), Some(&file)).unwrap();
+        assert_eq!(shown_all(&of_file), ["false one g1:24007:/vol", "false two h1:24007:/vol"]);
+        assert_eq!(shown_all(&of_directory)[0], "false pool-1 g1:24007,g2:24007:/vol");
+        assert_eq!(shown_all(&of_directory)[1..], shown_all(&of_file));
+        let class =
+            of_file.complete(class(&[("hostvol_type", "External"), ("storage_name", "two")])).unwrap();
+        assert_eq!(
+            (class.servers[0].to_string().as_str(), class.kind),
+            ("h1:24007", Some(PvKind::Subdirectory))
+        );
+        let new = storages.path().join("new");
+        fs::write(&new, yaml("one", "[g1, g2]")).unwrap();
+        fs::rename(new, &file).unwrap();
+        for known in [&of_file, &of_directory] {
+            assert_eq!(shown_all(known).last().unwrap(), "false one g1:24007,g2:24007:/vol");
+        }
+        fs::write(&file, "kind: KadaluStorage\nspec: {type: Externl}\n").unwrap();
+        assert_eq!(shown_all(&of_file), ["false one g1:24007,g2:24007:/vol"]);
+        let trouble = of_file.incomplete().unwrap();
+        assert!(
+            trouble.contains("storage-config.yaml: 1:1: ") && trouble.contains("more: kadalu config"),
+            "{trouble}"
+        );
     }
 
     #[test]

@@ -147,15 +147,15 @@ impl Reader {
             let message = "it is of no use where a volume is one PV (single_pv_per_pool): leave it out";
             problems.push(Problem::wrong(*pair, message));
         }
-        let missing = match &read.volume {
-            Some(_) if !read.servers.is_empty() => None,
-            _ if read.storage.is_some() => None,
-            Some(_) => Some("gluster_hosts, the servers of the cluster"),
-            None => Some("gluster_volname, the volume that holds the PVs"),
-        };
         // Where something else is wrong, it is what keeps it from being there.
-        if let Some(missing) = missing.filter(|_| problems.is_empty()) {
-            problems.push(Problem { pair: None, what: Wrong::Says(missing.to_owned()) });
+        if read.storage.is_none() && problems.is_empty() {
+            let missing = [
+                (read.volume.is_none(), "gluster_volname, the volume that holds the PVs"),
+                (read.servers.is_empty(), "gluster_hosts, the servers of the cluster"),
+            ];
+            let missing = missing.into_iter().filter(|(missing, _)| *missing);
+            problems
+                .extend(missing.map(|(_, what)| Problem { pair: None, what: Wrong::Says(what.to_owned()) }));
         }
         if problems.is_empty() { Ok(read) } else { Err(problems) }
     }

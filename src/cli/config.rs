@@ -1,0 +1,110 @@
+//! `kadalu config`.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use clap::{Args, ValueEnum};
+use glusterd_client::storage::config::{ClassStyle, Storage, StorageConfig};
+use serde_json::Value;
+
+use super::{
+    Failure,
+    output::{print, shown},
+    storage_file::storages,
+};
+
+/// Print what a storage-config.yaml means: each storage in one spelling, and the storage class that follows from it
+///
+/// Reads KadaluStorage objects in every spelling that is in use, and asks nobody. What is printed can be given to kubectl
+/// apply, and needs no operator.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Config {
+    /// A file of YAML or JSON, - for standard input
+    #[arg(value_name = "FILE", env = "KADALU_FILE")]
+    file: PathBuf,
+    /// How they are printed
+    #[arg(long, env = "KADALU_FORMAT", value_name = "FORMAT", default_value = "yaml")]
+    format: Format,
+    /// What the storage class is called: kadalu.external.NAME, kadalu.NAME, or one of each
+    #[arg(long, env = "KADALU_CLASS_NAMES", value_name = "NAMES", default_value = "rfc")]
+    class_names: ClassNames,
+}
+
+const EXAMPLES: &str = "Examples:\n  \
+    kadalu config storage-config.yaml                        look at it\n  \
+    kadalu config storage-config.yaml | kubectl apply -f -   without the operator\n  \
+    kubectl get kadalustorages -A -o yaml | kadalu config -  those of a cluster\n\n\
+    What is wrong is told on standard error, a line each: FILE:LINE:COLUMN: FIELD: what and what to do. Exit codes: 0 all \
+    is well, 1 the file cannot be read, 2 it makes no sense.";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A document for each object
+    Yaml,
+    /// A list of the objects
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ClassNames {
+    /// kadalu.external.NAME, as the RFC has it
+    Rfc,
+    /// kadalu.NAME, as kadalu has it since 0.8.3
+    Kadalu,
+    /// Both
+    Both,
+}
+
+impl Config {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let mut objects = Vec::new();
+        for storage in storages(&self.file)? {
+            match storage {
+                Storage::External(config) => objects.extend(self.objects(&config)),
+                Storage::Foreign { name, kind } => {
+                    let (name, kind) = (shown(&name), shown(&kind));
+                    // Nobody reading any more does not change what is printed.
+                    let _ = writeln!(
+                        io::stderr(),
+                        "kadalu: {name} is left out: kadalu runs the bricks of its type {kind}"
+                    );
+                }
+            }
+        }
+        print(&self.format.text(&objects)?)
+    }
+
+    fn objects(&self, config: &StorageConfig) -> Vec<Value> {
+        let (rfc, kadalu) = (config.class_name(), config.kadalu_class_name());
+        let names = match self.class_names {
+            ClassNames::Rfc => vec![rfc],
+            ClassNames::Kadalu => vec![kadalu],
+            ClassNames::Both => vec![rfc, kadalu],
+        };
+        let classes = names.iter().map(|name| config.storage_class(name, ClassStyle::Whole));
+        [config.normal()].into_iter().chain(classes).collect()
+    }
+}
+
+impl Format {
+    fn text(self, objects: &[Value]) -> Result<Vec<u8>, Failure> {
+        match self {
+            Self::Yaml => {
+                let documents =
+                    objects.iter().map(|object| Ok(format!("---\n{}", serde_saphyr::to_string(object)?)));
+                let documents: Result<Vec<_>, serde_saphyr::ser::Error> = documents.collect();
+                let documents = documents.map_err(|error| Failure::other("cannot write YAML", error))?;
+                Ok(documents.concat().into_bytes())
+            }
+            Self::Json => {
+                let mut text = serde_json::to_vec_pretty(objects)
+                    .map_err(|error| Failure::other("cannot write JSON", error))?;
+                text.push(b'\n');
+                Ok(text)
+            }
+        }
+    }
+}

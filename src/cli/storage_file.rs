@@ -1,0 +1,56 @@
+//! `storage-config.yaml` as an argument.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+use glusterd_client::storage::config::{MAX_FILE, Storage, StorageConfig, read};
+
+use super::{Exit, Failure};
+
+/// What stands in a file, `-` for standard input.
+///
+/// # Errors
+/// With [`Exit::Usage`] and all faults where it makes no sense.
+pub(crate) fn storages(path: &Path) -> Result<Vec<Storage>, Failure> {
+    let fails = |error: io::Error| Failure::other(format_args!("cannot read {}", path.display()), error);
+    let mut text = Vec::new();
+    let source: Box<dyn Read> = match path.to_str() {
+        Some("-") => Box::new(io::stdin().lock()),
+        _ => Box::new(File::open(path).map_err(fails)?),
+    };
+    // One more than it may have is told by whoever reads it.
+    source.take(MAX_FILE as u64 + 1).read_to_end(&mut text).map_err(fails)?;
+    read(&text).map_err(|faults| Failure::of_file(path, &faults))
+}
+
+/// The one external storage of a file that is meant: by its name, which need not be given where there is but one.
+///
+/// # Errors
+/// As [`storages`]; with [`Exit::Usage`] too where there is none of that name, or more than one and none is named.
+pub(crate) fn storage(path: &Path, name: Option<&str>) -> Result<StorageConfig, Failure> {
+    let external = |storage| match storage {
+        Storage::External(config) => Some(*config),
+        Storage::Foreign { .. } => None,
+    };
+    let mut all: Vec<_> = storages(path)?.into_iter().filter_map(external).collect();
+    let names: Vec<_> = all.iter().take(20).map(|config| config.name.clone()).collect();
+    let names = names.join(", ");
+    all.retain(|config| name.is_none_or(|name| config.name == name));
+    let file = path.display();
+    match (all.pop(), name) {
+        (Some(config), _) if all.is_empty() => Ok(config),
+        (Some(_), _) => {
+            let sentence = format_args!("{file} has more than one storage: say --storage, one of {names}");
+            Err(Failure::new(Exit::Usage, sentence))
+        }
+        (None, Some(name)) if !names.is_empty() => {
+            Err(Failure::new(Exit::Usage, format_args!("{file} has no storage {name:?}, but {names}")))
+        }
+        (None, _) => {
+            Err(Failure::new(Exit::Usage, format_args!("{file} has no storage of the type External")))
+        }
+    }
+}
