@@ -147,7 +147,8 @@ impl Csi {
             Mode::Node | Mode::All => {
                 let node_id = self.node_id.clone().unwrap_or_default();
                 let (state_dir, helper) = (self.state_dir.clone(), Helper::default());
-                let config = node::Config { node_id, state_dir, helper };
+                let client = self.reaching.options()?;
+                let config = node::Config { node_id, state_dir, helper, client };
                 Some(Node::start(config, known, mounts.clone(), Operations::default()).await?)
             }
         };

@@ -1,5 +1,6 @@
 //! The command line of `kadalu`, as scripts depend on it: exit codes, messages, outputs. Everything but a real glusterd.
 
+mod check;
 mod config;
 mod csi;
 mod env;

@@ -79,7 +79,8 @@ impl Behind {
     async fn node(directory: &Path, host: &Host) -> Node<Host> {
         let state_dir = directory.join("state");
         let known = Arc::new(Known::open(&state_dir, None).unwrap());
-        let config = node::Config { node_id: "n".into(), state_dir, helper: helper() };
+        let config =
+            node::Config { node_id: "n".into(), state_dir, helper: helper(), client: Default::default() };
         Node::start(config, known, host.clone(), Operations::default()).await.unwrap()
     }
 

@@ -1,5 +1,6 @@
 //! `kadalu bench`: ratios against named peers, on the same work in one run.
 
+mod check;
 mod child;
 mod connections;
 mod csi;
@@ -27,6 +28,7 @@ pub(crate) struct Bench {
 #[derive(Debug, Subcommand)]
 enum What {
     Fetch(fetch::FetchBench),
+    Check(check::CheckBench),
     Serve(serve::ServeBench),
     Connections(connections::ConnectionsBench),
     Notify(notify::NotifyBench),
@@ -50,6 +52,7 @@ impl Bench {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         match self.what {
             What::Fetch(bench) => bench.run().await,
+            What::Check(bench) => bench.run().await,
             What::Serve(bench) => bench.run().await,
             What::Connections(bench) => bench.run().await,
             What::Notify(bench) => bench.run().await,

@@ -43,13 +43,13 @@ const MAX_FILE: u64 = 4 << 20;
 #[derive(Debug, Args)]
 #[command(name = "check", after_help = EXAMPLES)]
 pub(crate) struct CheckVolume {
-    #[arg(value_name = "SERVERS:/VOLUME", env = "KADALU_VOLUME", required_unless_present = "file", help = VOLUME)]
+    #[arg(value_name = "SERVERS:/VOLUME", required_unless_present = "file", help = VOLUME)]
     volume: Option<String>,
     /// The storages of a storage-config.yaml instead
     #[arg(short, long, env = "KADALU_FILE", value_name = "FILE", conflicts_with = "volume")]
     file: Option<PathBuf>,
     /// Only this one of them
-    #[arg(long, env = "KADALU_STORAGE", value_name = "NAME", requires = "file")]
+    #[arg(long, env = "KADALU_STORAGE", value_name = "NAME", conflicts_with = "volume")]
     storage: Option<String>,
     /// What is printed; with --watch and json, one object a line
     #[arg(long, env = "KADALU_FORMAT", value_name = "FORMAT", default_value = "table")]

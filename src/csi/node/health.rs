@@ -25,6 +25,7 @@ use crate::{
         control::{Mounts, cut},
         generated::{ListReply, Usage},
     },
+    storage::check::{Finding, Outcome},
 };
 
 /// Volumes whose last failure is kept in mind.
@@ -41,15 +42,13 @@ pub(super) fn of_usage(usage: &Usage) -> Vec<Trouble> {
     wrong
 }
 
-/// What is wrong with the storage as the mount host sees it. Each reason once.
-pub(super) fn of_storage(list: Result<ListReply, mount::Error>) -> Vec<StorageBackendHealth> {
-    let list = match list {
-        Ok(list) => list,
-        Err(error) => {
-            let how = StorageHealthErrorType::StorageUnreachable;
-            return vec![backend(how, "MountHostUnreachable", &error.to_string())];
-        }
-    };
+/// A mount host that does not answer.
+pub(super) fn without_host(error: &mount::Error) -> Vec<StorageBackendHealth> {
+    vec![backend(StorageHealthErrorType::StorageUnreachable, "MountHostUnreachable", &error.to_string())]
+}
+
+/// What is wrong with the storage as the mount host sees it, and with the way to it, by volume. Each reason once.
+pub(super) fn of_storage(list: &ListReply, near: &[(String, Finding)]) -> Vec<StorageBackendHealth> {
     let mut found: BTreeMap<(StorageHealthErrorType, &str), Vec<String>> = BTreeMap::new();
     for volume in &list.volumes {
         for wrong in volume.pools.iter().flat_map(|pool| of_process(volume, pool)) {
@@ -65,6 +64,17 @@ pub(super) fn of_storage(list: Result<ListReply, mount::Error>) -> Vec<StorageBa
                 sentences.push(wrong.message);
             }
         }
+    }
+    for (volume, finding) in near {
+        let (how, reason) = match (finding.code, finding.outcome) {
+            ("brick-port", Outcome::Failed) => {
+                (StorageHealthErrorType::StorageUnreachable, "BricksUnreachable")
+            }
+            ("brick-port", _) => (StorageHealthErrorType::StorageDegraded, "BricksUnreachable"),
+            // What is mounted goes on without them.
+            _ => (StorageHealthErrorType::StorageDegraded, "ServersUnreachable"),
+        };
+        found.entry((how, reason)).or_default().push(format!("{volume}: {}", finding.sentence()));
     }
     found.into_iter().map(|((how, reason), said)| backend(how, reason, &said.join("; "))).collect()
 }

@@ -6,6 +6,7 @@
 
 mod directory;
 mod health;
+mod near;
 mod publish;
 mod request;
 mod stage;
@@ -25,7 +26,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tonic::{Code, Request, Response, Status, async_trait};
 use tracing::warn;
 
-use self::{health::Failures, state::State};
+use self::{health::Failures, near::Near, state::State};
 use super::{
     generated::{
         NodeExpandVolumeRequest, NodeExpandVolumeResponse, NodeGetCapabilitiesRequest,
@@ -42,6 +43,7 @@ use super::{
     status::failed,
 };
 use crate::{
+    client,
     mount::{
         self, Reason,
         control::Mounts,
@@ -82,6 +84,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// What touches mounts, where the mount host does not.
     pub helper: Helper,
+    /// How clusters are spoken to, to see whether they can be reached from here.
+    pub client: client::Options,
 }
 
 /// The node service. Clones are the same.
@@ -94,6 +98,7 @@ struct Inner<M> {
     operations: Operations,
     state: State,
     failures: Failures,
+    near: Near,
 }
 
 impl<M> Clone for Node<M> {
@@ -130,8 +135,8 @@ impl<M: Mounts> Node<M> {
             Ok(Err(error)) => warn!(target: "kadalu", %error, "the mount host does not answer yet"),
             Err(_) => warn!(target: "kadalu", "the mount host does not answer yet"),
         }
-        let failures = Failures::default();
-        Ok(Self(Arc::new(Inner { config, known, mounts, operations, state, failures })))
+        let (failures, near) = (Failures::default(), Near::default());
+        Ok(Self(Arc::new(Inner { config, known, mounts, operations, state, failures, near })))
     }
 
     /// Mounts a volume at a directory that is there.
@@ -344,9 +349,16 @@ impl<M: Mounts> node_server::Node for Node<M> {
 
     async fn node_get_storage_health(
         &self,
-        _: Request<NodeGetStorageHealthRequest>,
+        request: Request<NodeGetStorageHealthRequest>,
     ) -> Result<Response<NodeGetStorageHealthResponse>, Status> {
-        let backend_health = health::of_storage(self.0.mounts.list().await);
+        let deadline = Deadline::of(&request);
+        let backend_health = match self.0.mounts.list().await {
+            Ok(list) => {
+                let near = self.0.near.look(&list, &self.0.config.client, deadline).await;
+                health::of_storage(&list, &near)
+            }
+            Err(error) => health::without_host(&error),
+        };
         Ok(Response::new(NodeGetStorageHealthResponse { backend_health }))
     }
 

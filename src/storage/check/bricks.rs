@@ -147,19 +147,16 @@ fn told_of(bricks: &[&BrickStatus], kind: &Kind, wanted: Wanted) -> Vec<Finding>
         Finding::wrong("brick-online", outcome, "it does not run", advice).about(name(brick))
     });
     let mut findings = or_ok(offline.collect(), "brick-online", || format!("all {} run", bricks.len()));
-    let looks: [(&'static str, &dyn Fn(&FileSystem) -> Option<Finding>, &str); 4] = [
-        ("file-system", &|on| file_system(on, wanted), "XFS, or no limits are asked for"),
-        (
-            "project-quota",
-            &|on| project_quota(on, wanted),
-            "mounted with prjquota, or no limits are asked for",
-        ),
-        ("inode-size", &inode_size, "512 bytes or more"),
-        ("free-space", &free_space, "enough is free"),
+    type Look = fn(&FileSystem, Wanted) -> Option<Finding>;
+    let looks: [(&'static str, Look, &str); 4] = [
+        ("file-system", file_system, "XFS"),
+        ("project-quota", project_quota, "mounted with prjquota"),
+        ("inode-size", inode_size, "inodes of 512 bytes or more"),
+        ("free-space", free_space, "enough is free"),
     ];
     for (code, look, fine) in looks {
         let on = |brick: &&BrickStatus| match &brick.file_system {
-            Some(file_system) => look(file_system).map(|finding| finding.about(name(brick))),
+            Some(file_system) => look(file_system, wanted).map(|finding| finding.about(name(brick))),
             None => Some(Finding::unknown(code, "its server does not tell").about(name(brick))),
         };
         if online.is_empty() {
@@ -169,7 +166,10 @@ fn told_of(bricks: &[&BrickStatus], kind: &Kind, wanted: Wanted) -> Vec<Finding>
         let wrong = online.iter().filter_map(on).collect();
         let fine = || match code {
             "free-space" => free(&online),
-            _ => format!("{} bricks: {fine}", online.len()),
+            "file-system" | "project-quota" if wanted.without_limits() == Outcome::Ok => {
+                "does not matter: no limit is asked for".to_owned()
+            }
+            _ => format!("all {}: {fine}", online.len()),
         };
         findings.extend(or_ok(wrong, code, fine));
     }
@@ -216,7 +216,7 @@ fn project_quota(on: &FileSystem, wanted: Wanted) -> Option<Finding> {
     Some(Finding::wrong(CODE, outcome, message, advice))
 }
 
-fn inode_size(on: &FileSystem) -> Option<Finding> {
+fn inode_size(on: &FileSystem, _: Wanted) -> Option<Finding> {
     let size = on.inode_size.filter(|size| *size < INODE)?;
     let message = format!(
         "its inodes have {size} bytes: Gluster's attributes do not fit in, and each look costs another read"
@@ -225,7 +225,7 @@ fn inode_size(on: &FileSystem) -> Option<Finding> {
     Some(Finding::wrong("inode-size", Outcome::Warning, message, advice))
 }
 
-fn free_space(on: &FileSystem) -> Option<Finding> {
+fn free_space(on: &FileSystem, _: Wanted) -> Option<Finding> {
     let share = |free: Option<u64>, total: Option<u64>| {
         let (free, total) = (free?, total.filter(|total| *total > 0)?);
         u64::try_from(u128::from(free) * 100 / u128::from(total)).ok()
@@ -235,11 +235,10 @@ fn free_space(on: &FileSystem) -> Option<Finding> {
         .into_iter()
         .filter_map(|(what, share)| Some((what, share?)))
         .min_by_key(|(_, share)| *share)?;
-    let outcome = match share {
-        ..NONE => Outcome::Failed,
-        ..LOW => Outcome::Warning,
-        _ => return None,
-    };
+    if share >= LOW {
+        return None;
+    }
+    let outcome = if share < NONE { Outcome::Failed } else { Outcome::Warning };
     let message = format!("{share} % of its {what} are free");
     Some(Finding::wrong("free-space", outcome, message, "make room, or add bricks of a larger size"))
 }

@@ -24,7 +24,7 @@ const ITEMS: usize = 3;
 /// What there is to say of the volume, and of the servers' words about it.
 pub(super) fn judge(heard: &Heard, wanted: Wanted) -> Vec<Finding> {
     let mut findings = exists(heard);
-    if findings.iter().any(|finding| finding.outcome == Outcome::Failed) {
+    if heard.answers().all(|(_, answer)| answer.volfile.is_err()) {
         return findings;
     }
     findings.push(match id(heard) {

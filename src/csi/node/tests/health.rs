@@ -1,5 +1,11 @@
 use super::*;
-use crate::{csi::generated::VolumeHealth, mount::generated::Rejection};
+use crate::{
+    csi::generated::VolumeHealth,
+    mount::generated::Rejection,
+    server::{Limits, Server},
+    transport::Listener,
+    volfile::example::Example,
+};
 
 impl Behind {
     async fn health(&self, id: &str, path: &Path) -> Result<VolumeHealth, Status> {
@@ -123,4 +129,28 @@ async fn a_volume_that_could_not_be_mounted_has_a_health_too() {
     assert!(behind.wrong("pvc-1", nowhere).await.is_empty());
     assert_eq!(code(behind.health("pvc-1", &behind.target("t")).await), Code::NotFound);
     assert_eq!(code(behind.health("", nowhere).await), Code::InvalidArgument);
+}
+
+/// A server of a volume whose bricks it knows nothing of.
+async fn server() -> (tokio::task::JoinHandle<()>, String) {
+    let server = Server::new(Limits::default());
+    let bricks = [("127.0.0.1", "/a"), ("127.0.0.1", "/b"), ("127.0.0.1", "/c")];
+    server.publish("vol", Example::new("vol", 3, bricks).volfile().render().unwrap()).unwrap();
+    let listener = Listener::tcp(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (tokio::spawn(async move { server.serve(listener).await }), address)
+}
+
+#[tokio::test]
+async fn the_way_to_servers_and_bricks_is_looked_at_once_a_minute() {
+    let (behind, _) = staged().await;
+    let (serving, address) = server().await;
+    behind.fake.notes().volume.servers = vec![address];
+    assert_eq!(behind.storage().await, ["STORAGE_UNREACHABLE BricksUnreachable"]);
+    serving.abort();
+    assert!(serving.await.unwrap_err().is_cancelled());
+    assert_eq!(behind.storage().await, ["STORAGE_UNREACHABLE BricksUnreachable"]);
+    // Another is looked at anew.
+    behind.fake.notes().volume.servers = vec!["127.0.0.1:1".into()];
+    assert_eq!(behind.storage().await, ["STORAGE_DEGRADED ServersUnreachable"]);
 }

@@ -239,6 +239,7 @@ async fn a_group_that_cannot_be_given_leaves_nothing_staged() {
         node_id: "n".into(),
         state_dir: behind.directory.path().join("state"),
         helper: Helper { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] },
+        client: Default::default(),
     };
     behind.node = Node::start(config, known, behind.fake.clone(), Operations::default()).await.unwrap();
     let volume_mount_group = "4711".to_owned();

@@ -264,7 +264,7 @@ async fn start(directory: &Path, fake: Fake) -> Node<Fake> {
     let script = format!("cat >> {}/helped; echo '{{\"Done\":{{\"Ok\":null}}}}'", directory.display());
     let helper = Helper { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] };
     let known = Arc::new(Known::open(&state_dir, None).unwrap());
-    let config = Config { node_id: "node-1".into(), state_dir, helper };
+    let config = Config { node_id: "node-1".into(), state_dir, helper, client: Default::default() };
     Node::start(config, known, fake, Operations::default()).await.unwrap()
 }
 

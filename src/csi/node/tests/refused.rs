@@ -25,7 +25,12 @@ async fn who_it_is_and_what_it_offers() {
     for node_id in ["", "a\nb", &"n".repeat(257)] {
         let state_dir = behind.directory.path().join("state");
         let known = Arc::new(Known::open(&state_dir, None).unwrap());
-        let config = Config { node_id: node_id.into(), state_dir, helper: Helper::default() };
+        let config = Config {
+            node_id: node_id.into(),
+            state_dir,
+            helper: Helper::default(),
+            client: Default::default(),
+        };
         let started = Node::start(config, known, behind.fake.clone(), Operations::default()).await;
         assert_eq!(started.err().unwrap().reason(), storage::Reason::Invalid, "{node_id:?}");
     }
