@@ -10,10 +10,10 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::{Value, json};
 
-use super::crd::KadaluStorageStatus;
+use super::crd::{KadaluStorageStatus, StatusFinding};
 use crate::{
     storage::{
-        check::Report,
+        check::{Finding, Outcome, Report},
         config::{API_VERSION, Fault, KIND, Storage, StorageConfig, read_object},
         parameters::{Allow, PvKind},
         record::QuotaPolicy,
@@ -33,8 +33,14 @@ pub const STORAGE: &str = "kadalu-operator.storage/storage";
 /// On a storage: the id of the volume that may take the place of the one that it was.
 pub const ACCEPT: &str = "kadalu-operator.storage/accept-volume-id";
 
+/// On a storage: another value has the state of the bricks asked for again.
+pub const CHECK: &str = "kadalu-operator.storage/check";
+
 /// kadalu's ConfigMap of storages, which the driver reads.
 pub const CONFIG_MAP: &str = "kadalu-info";
+
+/// Letters of [`CHECK`] that count.
+const MAX_CHECK: usize = 64;
 
 /// Which storage classes are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -97,6 +103,8 @@ pub struct Object {
     pub finalizers: Vec<String>,
     /// The id of [`ACCEPT`].
     pub accept: Option<String>,
+    /// The value of [`CHECK`].
+    pub check: Option<String>,
     /// What its spec means.
     pub config: Result<Storage, Vec<Fault>>,
     /// What was written of it before.
@@ -120,6 +128,7 @@ impl Object {
             deleting: object.metadata.deletion_timestamp.is_some(),
             finalizers: object.finalizers().to_vec(),
             accept: object.annotations().get(ACCEPT).map(|id| id.trim().to_owned()),
+            check: object.annotations().get(CHECK).map(|value| value.chars().take(MAX_CHECK).collect()),
             config: read_object(&whole),
             status: serde_json::from_value(status).unwrap_or_default(),
         }
@@ -191,11 +200,13 @@ pub struct Target {
     pub allow: Allow,
     /// What sizes are to be worth.
     pub quota: QuotaPolicy,
+    /// Why it is looked at anew: [`Object::check`].
+    pub check: Option<String>,
 }
 
 impl Target {
-    /// Of a storage.
-    pub fn of(config: &StorageConfig) -> Self {
+    /// Of a storage with this configuration.
+    pub fn of(object: &Object, config: &StorageConfig) -> Self {
         let parameters = &config.parameters;
         Self {
             servers: parameters.servers.clone(),
@@ -203,6 +214,7 @@ impl Target {
             kind: parameters.kind.unwrap_or_default(),
             allow: parameters.allow,
             quota: parameters.quota.unwrap_or_default(),
+            check: object.check.clone(),
         }
     }
 }
@@ -219,7 +231,8 @@ impl fmt::Display for Target {
             write!(f, " quota={}", self.quota)?;
         }
         let allowed = [("distribute", self.allow.distribute), ("shard", self.allow.shard)];
-        allowed.iter().filter(|(_, allowed)| *allowed).try_for_each(|(what, _)| write!(f, " {what}"))
+        allowed.iter().filter(|(_, allowed)| *allowed).try_for_each(|(what, _)| write!(f, " {what}"))?;
+        self.check.iter().try_for_each(|check| write!(f, " check={check:?}"))
     }
 }
 
@@ -274,4 +287,32 @@ pub struct World<'w> {
     pub driver: DriverView,
     /// In RFC 3339.
     pub now: &'w str,
+}
+
+impl From<&Finding> for StatusFinding {
+    fn from(finding: &Finding) -> Self {
+        let outcome = match finding.outcome {
+            Outcome::Ok => "ok",
+            Outcome::Unknown => "unknown",
+            Outcome::Warning => "warning",
+            Outcome::Failed => "failed",
+        };
+        Self {
+            code: finding.code.to_owned(),
+            outcome: outcome.to_owned(),
+            subject: finding.subject.clone(),
+            message: finding.message.clone(),
+            advice: finding.advice.clone(),
+        }
+    }
+}
+
+/// As a sentence.
+impl fmt::Display for StatusFinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { subject, message, advice, .. } = self;
+        subject.iter().try_for_each(|subject| write!(f, "{subject}: "))?;
+        f.write_str(message)?;
+        advice.iter().try_for_each(|advice| write!(f, ": {advice}"))
+    }
 }

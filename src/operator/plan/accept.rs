@@ -1,7 +1,11 @@
 //! Which spec is in force: an edit is taken up where no PV loses its volume by it.
 
+use super::conditions::OF_BRICKS;
 use crate::{
-    operator::world::{ACCEPT, Target, World},
+    operator::{
+        crd::StatusFinding,
+        world::{ACCEPT, Target, World},
+    },
     storage::{
         check::{Finding, Outcome, Report},
         config::{Fault, Storage, StorageConfig},
@@ -60,14 +64,14 @@ impl Decision {
     }
 
     /// Which volumes are looked at.
-    pub(super) fn targets(&self) -> Vec<Target> {
+    pub(super) fn targets(&self, world: &World<'_>) -> Vec<Target> {
         let (current, wanted) = match self {
             Self::Rival(_) => (None, None),
             Self::InForce { config, .. } | Self::Replaced { config, .. } => (Some(config), None),
             Self::Invalid { current, .. } => (current.as_ref(), None),
             Self::Waits { wanted, current, .. } => (current.as_ref(), wanted.as_ref()),
         };
-        current.into_iter().chain(wanted).map(|config| Target::of(config)).collect()
+        current.into_iter().chain(wanted).map(|config| Target::of(world.object, config)).collect()
     }
 }
 
@@ -144,7 +148,10 @@ fn first(world: &World<'_>, wanted: Box<StorageConfig>) -> Decision {
 /// What concerns the same volume as before is in force, unless that is another one now.
 fn in_force(world: &World<'_>, config: Box<StorageConfig>) -> Decision {
     let status = &world.object.status;
-    let told = world.reports.get(&Target::of(&config).to_string()).and_then(|report| report.facts.id.clone());
+    let told = world
+        .reports
+        .get(&Target::of(world.object, &config).to_string())
+        .and_then(|report| report.facts.id.clone());
     match (told, &status.volume_id) {
         (Some(id), Some(known)) if id != *known && world.object.accept.as_ref() != Some(&id) => {
             Decision::Replaced { config, id }
@@ -155,10 +162,25 @@ fn in_force(world: &World<'_>, config: Box<StorageConfig>) -> Decision {
 
 /// The id of a volume that can be taken up; why not where it cannot, nothing where it was not looked at yet.
 fn candidate(world: &World<'_>, wanted: &StorageConfig) -> Result<Option<String>, Option<Why>> {
-    let report = world.reports.get(&Target::of(wanted).to_string()).ok_or(None)?;
-    match unfit(report) {
+    let target = Target::of(world.object, wanted).to_string();
+    let report = world.reports.get(&target).ok_or(None)?;
+    let kept = || {
+        let kept = kept(world, &target, report).into_iter().find(|kept| kept.outcome == "failed")?;
+        Some(Why::new("AssumptionsNotMet", kept.to_string()))
+    };
+    match unfit(report).or_else(kept) {
         Some(why) => Err(Some(why)),
         None => Ok(report.facts.id.clone()),
+    }
+}
+
+/// What the state of the bricks has told before, where this report does not.
+pub(super) fn kept<'w>(world: &World<'w>, target: &str, report: &Report) -> Vec<&'w StatusFinding> {
+    let status = &world.object.status;
+    let told = report.findings.iter().any(|finding| OF_BRICKS.contains(&finding.code));
+    match !told && status.bricks_checked.as_deref() == Some(target) {
+        true => status.findings.iter().filter(|kept| OF_BRICKS.contains(&&*kept.code)).collect(),
+        false => Vec::new(),
     }
 }
 
@@ -196,13 +218,7 @@ pub(super) fn reachable(findings: &[Finding]) -> Result<String, String> {
 
 /// Findings as sentences.
 pub(super) fn said(findings: &[&Finding]) -> String {
-    let sentence = |finding: &&Finding| {
-        let Finding { subject, message, advice, .. } = finding;
-        let subject = subject.as_ref().map(|subject| format!("{subject}: ")).unwrap_or_default();
-        let advice = advice.as_ref().map(|advice| format!(": {advice}")).unwrap_or_default();
-        format!("{subject}{message}{advice}")
-    };
-    listed(findings.iter().map(sentence).collect(), "; ")
+    listed(findings.iter().map(|finding| StatusFinding::from(*finding).to_string()).collect(), "; ")
 }
 
 /// The first of many, and how many more there are.

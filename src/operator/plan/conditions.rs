@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Action,
-    accept::{Decision, Why, failed, is_whole, listed, reachable, replaced, said, unfit},
+    accept::{Decision, Why, failed, is_whole, kept, listed, reachable, replaced, said, unfit},
     made::Made,
     written,
 };
@@ -14,7 +14,7 @@ use crate::{
         world::{DriverView, Target, World},
     },
     storage::{
-        check::{Finding, Outcome, Report},
+        check::{Outcome, Report},
         config::StorageConfig,
         record::QuotaPolicy,
     },
@@ -107,8 +107,9 @@ impl<'w> Writer<'w> {
             Decision::Invalid { current, .. } => current.as_ref(),
             Decision::Waits { wanted, current, .. } => current.as_ref().or(wanted.as_ref()),
         };
-        let report =
-            config.and_then(|config| self.world.reports.get(&Target::of(config).to_string()).cloned());
+        let report = config.and_then(|config| {
+            self.world.reports.get(&Target::of(self.world.object, config).to_string()).cloned()
+        });
         if let (Some(config), Some(report)) = (config, &report) {
             let volume_id = match decision {
                 Decision::InForce { volume_id, .. } => volume_id.as_deref(),
@@ -150,20 +151,13 @@ impl<'w> Writer<'w> {
             let capacity = self.status.capacity.get_or_insert_default();
             (capacity.total, capacity.free) = (Some(total), Some(free));
         }
-        let bricks = report.findings.iter().any(|finding| OF_BRICKS.contains(&finding.code));
-        let kept = std::mem::take(&mut self.status.findings);
-        let target = Target::of(config).to_string();
-        let kept = match (bricks, self.status.bricks_checked.as_deref() == Some(&target)) {
-            (true, _) => {
-                self.status.bricks_checked = Some(target);
-                Vec::new()
-            }
-            (false, true) => kept.into_iter().filter(|kept| OF_BRICKS.contains(&&*kept.code)).collect(),
-            // Of another volume.
-            (false, false) => Vec::new(),
-        };
-        let found = report.findings.iter().filter(|finding| finding.outcome != Outcome::Ok).map(stated);
-        self.status.findings = found.chain(kept).take(MAX_FINDINGS).collect();
+        let target = Target::of(self.world.object, config).to_string();
+        let kept = kept(self.world, &target, report).into_iter().cloned();
+        let found = report.findings.iter().filter(|finding| finding.outcome != Outcome::Ok);
+        self.status.findings = found.map(StatusFinding::from).chain(kept).take(MAX_FINDINGS).collect();
+        if report.findings.iter().any(|finding| OF_BRICKS.contains(&finding.code)) {
+            self.status.bricks_checked = Some(target);
+        }
     }
 
     /// `Reachable` and `AssumptionsMet`; as they were where nobody has looked.
@@ -189,7 +183,7 @@ impl<'w> Writer<'w> {
         let kept = self.status.findings.iter().filter(|kept| {
             kept.outcome == "failed" && !report.findings.iter().any(|finding| finding.code == kept.code)
         });
-        let kept = kept.map(|kept| (kept.code.clone(), sentence(kept))).collect::<Vec<_>>();
+        let kept = kept.map(|kept| (kept.code.clone(), kept.to_string())).collect::<Vec<_>>();
         let failed = failed(&report.findings);
         let warnings =
             report.findings.iter().filter(|finding| finding.outcome == Outcome::Warning).collect::<Vec<_>>();
@@ -346,7 +340,7 @@ impl<'w> Writer<'w> {
             && !self
                 .world
                 .reports
-                .get(&Target::of(config).to_string())
+                .get(&Target::of(self.world.object, config).to_string())
                 .is_some_and(|report| unfit(report).is_none())
     }
 
@@ -385,29 +379,6 @@ impl<'w> Writer<'w> {
             None => self.status.conditions.push(condition),
         }
     }
-}
-
-fn stated(finding: &Finding) -> StatusFinding {
-    let outcome = match finding.outcome {
-        Outcome::Ok => "ok",
-        Outcome::Unknown => "unknown",
-        Outcome::Warning => "warning",
-        Outcome::Failed => "failed",
-    };
-    StatusFinding {
-        code: finding.code.to_owned(),
-        outcome: outcome.to_owned(),
-        subject: finding.subject.clone(),
-        message: finding.message.clone(),
-        advice: finding.advice.clone(),
-    }
-}
-
-fn sentence(finding: &StatusFinding) -> String {
-    let StatusFinding { subject, message, advice, .. } = finding;
-    let subject = subject.as_ref().map(|subject| format!("{subject}: ")).unwrap_or_default();
-    let advice = advice.as_ref().map(|advice| format!(": {advice}")).unwrap_or_default();
-    format!("{subject}{message}{advice}")
 }
 
 /// What an edit has changed.

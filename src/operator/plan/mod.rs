@@ -109,7 +109,7 @@ pub fn plan(world: &World<'_>) -> Outcome {
 /// What is looked at: what is in force, and what somebody wants to be.
 fn looks(world: &World<'_>, decision: &Decision) -> Vec<Look> {
     let status = &world.object.status;
-    let targets = decision.targets();
+    let targets = decision.targets(world);
     let look = |target: Target| {
         let bricks = status.bricks_checked.as_deref() != Some(&target.to_string());
         Look { target, bricks }
