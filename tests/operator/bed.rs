@@ -96,6 +96,7 @@ pub(crate) fn report(volume: &str, id: &str) -> Report {
         subject: None,
         message: "well".to_owned(),
         advice: None,
+        micros: None,
     };
     let facts = Facts { id: Some(id.to_owned()), ..Facts::default() };
     let findings = ["server", "volume", "layout", "file-system"].map(finding).into();
@@ -107,7 +108,8 @@ pub(crate) fn ill(volume: &str, code: &'static str) -> Report {
     let mut report = report(volume, ID);
     report.findings.retain(|finding| finding.code != code);
     let message = format!("{code} is ill");
-    report.findings.push(Finding { code, outcome: Outcome::Failed, subject: None, message, advice: None });
+    let outcome = Outcome::Failed;
+    report.findings.push(Finding { code, outcome, subject: None, message, advice: None, micros: None });
     report
 }
 

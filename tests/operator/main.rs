@@ -12,6 +12,7 @@ use bed::{
     CLASSES, EVENTS, ID, INFO, KADALU, OTHER, Operator, RFC, STORAGE, Script, condition, entry, ill, ready,
     report, rfc, until, until_condition, volume,
 };
+use glusterd_client::operator::rbac::RULES;
 use serde_json::{Value, json};
 
 /// The reasons of the events of the storage, with their types.
@@ -285,19 +286,9 @@ async fn of_two_operators_one_works_and_the_other_takes_over() {
 
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/kadalu/leases/kadalu-operator";
 
-/// Group, resource and verbs: what a ClusterRole and a Role have to grant.
-const ASKED: [(&str, &str, &[&str]); 7] = [
-    ("", "configmaps", &["create", "list", "patch", "watch"]),
-    ("", "persistentvolumes", &["list", "watch"]),
-    ("coordination.k8s.io", "leases", &["create", "get", "update"]),
-    ("events.k8s.io", "events", &["create", "patch"]),
-    ("kadalu-operator.storage", "kadalustorages", &["list", "patch", "watch"]),
-    ("kadalu-operator.storage", "kadalustorages/status", &["patch"]),
-    ("storage.k8s.io", "storageclasses", &["create", "delete", "list", "patch", "watch"]),
-];
-
+/// What deploy/kubernetes grants is what the operator does: no more, and no less.
 #[tokio::test]
-async fn no_more_is_asked_of_the_api_than_the_table_says() {
+async fn what_is_asked_of_the_api_is_what_is_allowed() {
     let (api, _, operator) = ready().await;
     for _ in 0..2 {
         let before = told(&api).len();
@@ -309,8 +300,8 @@ async fn no_more_is_asked_of_the_api_than_the_table_says() {
     api.remove(STORAGE);
     until("it is gone", || api.get(STORAGE).is_none()).await;
     operator.stop().await;
-    let table = ASKED.iter().flat_map(|(group, resource, verbs)| {
-        verbs.iter().map(|verb| ((*group).to_owned(), (*resource).to_owned(), (*verb).to_owned()))
+    let table = RULES.iter().flat_map(|rule| {
+        rule.verbs.iter().map(|verb| (rule.group.to_owned(), rule.resource.to_owned(), (*verb).to_owned()))
     });
     let table = table.collect::<BTreeSet<_>>();
     let asked = api.asked();

@@ -44,7 +44,8 @@ struct Sim {
 }
 
 fn finding(code: &'static str, outcome: How) -> Finding {
-    Finding { code, outcome, subject: None, message: format!("{code} is {outcome:?}"), advice: None }
+    let message = format!("{code} is {outcome:?}");
+    Finding { code, outcome, subject: None, message, advice: None, micros: None }
 }
 
 /// A volume as it should be.
