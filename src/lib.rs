@@ -15,13 +15,17 @@
 //! | [`storage`] | PVs on a volume: layout, records, provisioning |
 //! | [`csi`] | the storage driver of Kubernetes |
 //! | [`quota`] | project quota on bricks: what `kadalu quotad` does |
+//! | [`operator`] | KadaluStorage objects of Kubernetes into storage classes and a status (feature `operator`) |
 //!
 //! The first four take bytes and time as arguments and return values: no tokio, no clock, no files.
+#![cfg_attr(not(feature = "operator"), doc = "\n[`operator`]: self")]
 
 pub mod client;
 pub mod csi;
 pub mod glusterd;
 pub mod mount;
+#[cfg(feature = "operator")]
+pub mod operator;
 pub mod quota;
 pub mod rpc;
 pub mod server;

@@ -1,6 +1,6 @@
 //! Holds generated code fresh: `tests/generated/*.rs`, which `xdrgen` makes of `xdr/*.x`, and `src/mount/generated.rs` and
-//! `src/csi/generated.rs`, which tonic makes of `proto/mount.proto` and `proto/csi.proto`. A test target of its own: a stale
-//! oracle must not keep the test that mends it from compiling.
+//! `src/csi/generated.rs`, which tonic makes of `proto/mount.proto` and `proto/csi.proto`, and the manifests that are made of
+//! the operator. A test target of its own: a stale oracle must not keep the test that mends it from compiling.
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
 
 use std::{fs, path::Path};
@@ -53,6 +53,15 @@ fn the_storage_interface_is_made_of_its_proto_as_it_stands() {
     let mut fresh = made(configured, descriptors, "csi.v1");
     fresh.extend(secret.iter().map(debug).collect::<String>().bytes());
     hold_fresh("src/csi/generated.rs", &fresh);
+}
+
+#[cfg(feature = "operator")]
+#[test]
+fn the_manifests_are_made_of_the_operator_as_it_stands() {
+    use glusterd_client::operator::{crd, rbac};
+
+    hold_fresh("deploy/kubernetes/crd.yaml", crd::manifest().unwrap().as_bytes());
+    hold_fresh("deploy/kubernetes/rbac-operator.yaml", rbac::manifest().unwrap().as_bytes());
 }
 
 /// The field, of whatever message, that nobody may see.

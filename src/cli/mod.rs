@@ -3,6 +3,8 @@
 mod bench;
 mod check;
 mod config;
+#[cfg(feature = "operator")]
+mod crd;
 mod csi;
 mod demo;
 mod exit;
@@ -12,6 +14,8 @@ mod mount;
 mod mount_host;
 mod mountd;
 mod mounts;
+#[cfg(feature = "operator")]
+mod operator;
 mod output;
 mod pvs;
 mod quota;
@@ -81,6 +85,10 @@ enum Command {
     Quota(quota::Quota),
     Config(config::Config),
     Csi(csi::Csi),
+    #[cfg(feature = "operator")]
+    Crd(crd::Crd),
+    #[cfg(feature = "operator")]
+    Operator(operator::Operator),
     Quotad(quotad::Quotad),
     Demo(demo::Demo),
     Import(import::Import),
@@ -126,6 +134,10 @@ async fn execute(command: Command) -> Result<(), Failure> {
         Command::Quota(quota) => quota.run().await,
         Command::Config(config) => config.run(),
         Command::Csi(csi) => csi.run().await,
+        #[cfg(feature = "operator")]
+        Command::Crd(crd) => crd.run(),
+        #[cfg(feature = "operator")]
+        Command::Operator(operator) => operator.run().await,
         Command::Quotad(quotad) => quotad.run().await,
         Command::Demo(demo) => demo.run().await,
         Command::Import(import) => import.run(),

@@ -18,7 +18,7 @@ pub(super) struct Trouble {
 }
 
 /// The reason of [`quota_not_enforced`].
-const QUOTA: &str = "QuotaNotEnforced";
+pub(crate) const QUOTA_NOT_ENFORCED: &str = "QuotaNotEnforced";
 
 impl Trouble {
     /// What degrades it: I/O works.
@@ -80,7 +80,7 @@ pub(super) fn of_process(volume: &Volume, pool: &Pool) -> Vec<Trouble> {
 
 /// The size of a PV is a promise that nobody keeps its pods to, and why.
 pub(super) fn quota_not_enforced(why: &impl std::fmt::Display) -> Trouble {
-    Trouble::degraded(QUOTA, format!("nothing keeps its pods to its size: {why}"))
+    Trouble::degraded(QUOTA_NOT_ENFORCED, format!("nothing keeps its pods to its size: {why}"))
 }
 
 /// As CSI 1.13 has it; empty is healthy.
@@ -95,7 +95,7 @@ pub(super) fn entries(troubles: &[Trouble]) -> Vec<VolumeHealthEntry> {
 
 /// As CSI 1.12 has it. A size that is not enforced is told and is nothing abnormal: an event for each PV would hide others.
 pub(super) fn condition(troubles: &[Trouble]) -> VolumeCondition {
-    let abnormal = troubles.iter().any(|trouble| trouble.reason != QUOTA);
+    let abnormal = troubles.iter().any(|trouble| trouble.reason != QUOTA_NOT_ENFORCED);
     let words: Vec<_> = troubles.iter().map(|trouble| trouble.message.as_str()).collect();
     let message = if words.is_empty() { "healthy".to_owned() } else { cut(&words.join("; ")) };
     VolumeCondition { abnormal, message }

@@ -13,7 +13,7 @@ pub mod controller;
     reason = "generated"
 )]
 pub mod generated;
-mod health;
+pub(crate) mod health;
 pub mod identity;
 pub mod node;
 pub mod operations;

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use glusterd_client::storage::{
+    config::{self, ClassStyle, Storage, StorageConfig},
     handle::Handle,
     known::Known,
     parameters::{Parameters, PvKind},
@@ -50,8 +51,12 @@ fn every_command_line_is_understood() {
         containers.map(|container| (of, container.clone())).collect::<Vec<_>>()
     };
     let containers: Vec<_> = pods(&objects).into_iter().flat_map(ours).collect();
-    assert_eq!(containers.len(), 3);
+    assert_eq!(containers.len(), 4);
     for (of, container) in containers {
+        // Without its feature nobody knows the operator.
+        if container["name"] == "operator" && !cfg!(feature = "operator") {
+            continue;
+        }
         let words = list(&container["command"]).iter().chain(list(&container["args"])).map(text);
         // Without what runs it.
         let words = words.skip_while(|word| word.starts_with('/') || *word == "kadalu");
@@ -122,6 +127,105 @@ fn the_mount_host_is_left_alone() {
     assert_eq!(state.expect("its state")["mountPropagation"], "Bidirectional");
 }
 
+/// It asks from where the mounts ask, and may do nothing else: what it has of root is the driver's socket, and low ports.
+#[test]
+fn the_operator_has_no_privilege() {
+    let objects = objects("");
+    let pods = pods(&objects);
+    let (_, pod) = pods.iter().find(|(of, _)| *of == "kadalu-controller").expect("it is there");
+    assert_eq!(pod["hostNetwork"], true);
+    let containers = list(&pod["containers"]);
+    let named = |name: &str| containers.iter().find(|each| each["name"] == name).expect("it is there");
+    let (operator, driver) = (named("operator"), named("kadalu"));
+    let context = &operator["securityContext"];
+    assert!(context["privileged"].is_null() && context["allowPrivilegeEscalation"] == false);
+    assert_eq!(context["capabilities"]["drop"][0], "ALL");
+    assert_eq!(list(&context["capabilities"]["add"]), ["NET_BIND_SERVICE"]);
+    assert_eq!((&context["runAsUser"], &context["readOnlyRootFilesystem"]), (&0.into(), &true.into()));
+    assert_eq!(names(&operator["volumeMounts"], "name"), BTreeSet::from(["socket"]));
+    let flag = |of: &Value, flag: &str| {
+        let found = list(&of["args"]).iter().find_map(|word| text(word).strip_prefix(flag));
+        found.unwrap_or_else(|| panic!("{flag}")).to_owned()
+    };
+    assert_eq!(flag(operator, "--csi="), flag(driver, "--endpoint="));
+    // All of these share the network of the node.
+    let ports = [("kadalu-controller", 9761), ("kadalu-controller", 9763), ("kadalu-mountd", 9760)];
+    for (of, pod) in pods {
+        for container in list(&pod["containers"]).iter().filter(|_| pod["hostNetwork"] == true) {
+            let probes = ["livenessProbe", "readinessProbe"].map(|probe| &container[probe]["httpGet"]);
+            for asked in probes.into_iter().filter(|asked| asked.is_object()) {
+                assert_eq!(asked["host"], "127.0.0.1", "{of}");
+                assert!(
+                    ports.iter().any(|(pod, port)| *pod == of && asked["port"] == *port),
+                    "{of}: {asked}"
+                );
+            }
+        }
+    }
+    assert_eq!(
+        operator["livenessProbe"]["httpGet"]["port"].to_string(),
+        flag(operator, "--metrics-address=127.0.0.1:")
+    );
+}
+
+/// `kadalu crd` is for those who have the binary alone.
+#[cfg(feature = "operator")]
+#[test]
+fn the_definition_is_printed() {
+    let ran = finish(&mut super::support::kadalu(&["crd"]));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kubernetes/crd.yaml");
+    assert_eq!((ran.code, ran.stdout), (Some(0), fs::read_to_string(path).expect("it is there")));
+}
+
+/// The storages of an example.
+fn storages(file: &str) -> Vec<StorageConfig> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kubernetes/examples").join(file);
+    let read = config::read(&fs::read(path).expect("it is there"));
+    let external = |storage| match storage {
+        Storage::External(config) => *config,
+        Storage::Foreign { name, kind } => panic!("{name} is of type {kind}"),
+    };
+    read.unwrap_or_else(|faults| panic!("{file}: {faults:?}")).into_iter().map(external).collect()
+}
+
+#[test]
+fn storages_are_understood() {
+    let whole = |file: &str| {
+        let storages = storages(file);
+        assert_eq!(storages.len(), 1, "{file}");
+        (storages[0].class_name(), storages[0].storage_class("c", ClassStyle::Whole))
+    };
+    let (name, class) = whole("rfc.yaml");
+    assert_eq!(name, "kadalu.external.ext-storage");
+    assert_eq!(class["parameters"]["gluster_volname"], "volume_name");
+    let (name, class) = whole("heketi.yaml");
+    assert_eq!((name.as_str(), &class["allowVolumeExpansion"]), ("kadalu.external.vol-1", &false.into()));
+    let (_, class) = whole("tls.yaml");
+    assert_eq!(class["parameters"]["quota"], "required");
+    // Ours are in the documented spelling.
+    let kinds = ["heketi.yaml", "tls.yaml"].map(storages).concat();
+    for object in objects("examples").iter().filter(|object| object["kind"] == "KadaluStorage") {
+        let Some(config) = kinds.iter().find(|config| object["metadata"]["name"] == config.name) else {
+            continue;
+        };
+        let (words, normal) = (&object["spec"], &config.normal()["spec"]);
+        for (here, there) in [(words, normal), (&words["details"], &normal["details"])] {
+            let keys = |object: &Value| {
+                object.as_object().expect("an object").keys().cloned().collect::<BTreeSet<_>>()
+            };
+            assert!(keys(here).is_subset(&keys(there)), "{}: {here}", config.name);
+        }
+    }
+}
+
+/// Byte for byte: what is in the RFC works as it is.
+#[test]
+fn the_example_of_the_rfc_is_its_text() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| fs::read_to_string(root.join(path)).expect("it is there");
+    assert_eq!(read("deploy/kubernetes/examples/rfc.yaml"), read("tests/storages/rfc.yaml"));
+}
+
 /// The driver reads the examples as they are meant.
 #[test]
 fn examples_are_understood() {
@@ -138,7 +242,9 @@ fn examples_are_understood() {
     assert!(classes.contains_key("kadalu.external.ext-storage"));
     for claim in of_kind("PersistentVolumeClaim") {
         let class = text(&claim["spec"]["storageClassName"]);
-        assert!(class.is_empty() || classes.contains_key(class), "{class}");
+        let made = ["rfc.yaml", "heketi.yaml"].iter().flat_map(|file| storages(file));
+        let made = made.map(|storage| storage.class_name()).any(|made| made == class);
+        assert!(class.is_empty() || classes.contains_key(class) || made, "{class}");
     }
     for pv in of_kind("PersistentVolume") {
         let handle = Handle::parse(text(&pv["spec"]["csi"]["volumeHandle"]));

@@ -1,0 +1,389 @@
+//! The loop: what is seen, planned and done.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Options,
+    driver::Driver,
+    hands::Hands,
+    lease::jittered,
+    metrics::{Figures, Shown},
+    plan::{Look, plan},
+    probe::{Prober, completed},
+    stores::Stores,
+    troubles::Troubles,
+    users::Volumes,
+    world::{CONFIG_MAP, Class, DriverView, Object, World, class_names},
+};
+use crate::storage::{
+    check::Report,
+    config::{ClassStyle, Storage},
+};
+
+/// Changes come in bursts: of our own writes, and of whoever applies many files.
+const QUIET: Duration = Duration::from_millis(20);
+
+/// Volumes that are looked at at one time.
+const LOOKS: usize = 4;
+
+/// The first and the longest pause after an error of the API.
+const RETRY: Duration = Duration::from_millis(500);
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
+/// After the PVs have changed the driver is asked again, but not more often than this.
+const DRIVER: Duration = Duration::from_secs(30);
+
+/// One volume that is looked at again and again.
+#[derive(Debug, Default)]
+struct Looked {
+    report: Option<Arc<Report>>,
+    /// None while it is looked at.
+    due: Option<Instant>,
+    begun: bool,
+}
+
+/// What the driver was asked, and said.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Said {
+    not_enforced: Arc<BTreeMap<String, String>>,
+    available: BTreeMap<String, u64>,
+}
+
+/// Something that was waited for.
+enum Done {
+    Looked(String, Report),
+    Asked(Result<Said, String>),
+}
+
+/// After errors.
+#[derive(Debug)]
+struct Retry {
+    pause: Duration,
+    at: Instant,
+}
+
+pub(super) struct Controller<P, D> {
+    options: Options,
+    stores: Stores,
+    hands: Hands,
+    prober: Arc<P>,
+    driver: Option<Arc<D>>,
+    troubles: Troubles,
+    figures: Figures,
+    looked: HashMap<String, Looked>,
+    places: Arc<Semaphore>,
+    said: Option<Result<Said, String>>,
+    /// When the driver is to be asked, and when it was; none while it is.
+    ask: Option<Instant>,
+    asked: Option<Instant>,
+    /// The PVs of which it was asked.
+    handles: BTreeSet<String>,
+    retries: BTreeMap<String, Retry>,
+    work: JoinSet<Done>,
+}
+
+impl<P: Prober, D: Driver> Controller<P, D> {
+    pub(super) fn new(
+        options: Options,
+        stores: Stores,
+        hands: Hands,
+        prober: P,
+        driver: Option<D>,
+        troubles: Troubles,
+        figures: Figures,
+    ) -> Self {
+        Self {
+            options,
+            stores,
+            hands,
+            prober: Arc::new(prober),
+            driver: driver.map(Arc::new),
+            troubles,
+            figures,
+            looked: HashMap::new(),
+            places: Arc::new(Semaphore::new(LOOKS)),
+            said: None,
+            ask: Some(Instant::now()),
+            asked: None,
+            handles: BTreeSet::new(),
+            retries: BTreeMap::new(),
+            work: JoinSet::new(),
+        }
+    }
+
+    /// Until `stop`; works while `leader` says so.
+    pub(super) async fn run(mut self, mut leader: watch::Receiver<bool>, stop: CancellationToken) {
+        tokio::select! {
+            () = self.stores.ready() => {}
+            () = stop.cancelled() => return,
+        }
+        loop {
+            if *leader.borrow_and_update() {
+                tokio::select! {
+                    () = self.pass() => {}
+                    // What was begun is done by the next who leads.
+                    () = stop.cancelled() => return,
+                }
+            }
+            let due = self.due();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.stores.changed() => tokio::time::sleep(QUIET).await,
+                Some(done) = self.work.join_next() => match done {
+                    Ok(done) => self.done(done),
+                    // A panic of a look: it is begun again with the next pass.
+                    Err(error) => self.troubles.set("a look", Some(error.to_string())),
+                },
+                () = tokio::time::sleep_until(due) => {}
+                // The other end is the task of the lease, which ends with us.
+                _ = leader.changed() => {}
+            }
+        }
+    }
+
+    /// When something is to be done again.
+    fn due(&self) -> Instant {
+        let looks = self.looked.values().filter_map(|looked| looked.due);
+        let retries = self.retries.values().map(|retry| retry.at);
+        let ask = self.ask.filter(|_| self.driver.is_some());
+        let first = looks.chain(retries).chain(ask).min();
+        first.unwrap_or_else(|| Instant::now() + self.options.check_interval)
+    }
+
+    fn done(&mut self, done: Done) {
+        match done {
+            Done::Looked(target, report) => {
+                if let Some(looked) = self.looked.get_mut(&target) {
+                    looked.report = Some(completed(report, looked.report.as_deref()));
+                    looked.due = Some(Instant::now() + jittered(self.options.check_interval));
+                }
+            }
+            Done::Asked(said) => {
+                let now = Instant::now();
+                // What the driver sees otherwise than before is looked at.
+                if self.said.as_ref().is_some_and(|before| *before != said) {
+                    self.looked.values_mut().for_each(|looked| looked.due = looked.due.map(|_| now));
+                }
+                self.said = Some(said);
+                self.ask = Some(now + jittered(self.options.check_interval));
+            }
+        }
+    }
+
+    /// Sees, plans and does.
+    async fn pass(&mut self) {
+        let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let objects = self.stores.storages.state();
+        let mut objects = objects.iter().map(|object| Object::read(object)).collect::<Vec<_>>();
+        objects.sort_by_key(Object::key);
+        let seen = Seen::new(self, &objects);
+        let reports =
+            self.looked.iter().filter_map(|(target, looked)| Some((target.clone(), looked.report.clone()?)));
+        let reports = reports.collect::<BTreeMap<_, _>>();
+        let (mut looks, mut handles, mut shown) = (Vec::new(), BTreeSet::new(), Vec::new());
+        let mut plans = Vec::new();
+        for object in &objects {
+            let driver = self.driver_view(&object.name);
+            let world = seen.world(self, &objects, object, &reports, driver, &now);
+            handles.extend(world.users.handles.iter().cloned());
+            let outcome = plan(&world);
+            if !object.is_foreign() {
+                shown.push(Shown::of(object, &outcome.looks, &reports));
+            }
+            looks.extend(outcome.looks);
+            plans.push((object, outcome.actions));
+        }
+        self.figures.show(shown);
+        self.look(looks);
+        self.ask_driver(&objects, handles);
+        let keys = objects.iter().map(Object::key).collect::<BTreeSet<_>>();
+        self.retries.retain(|key, _| keys.contains(key));
+        self.troubles.keep(|what| !what.contains('/') || keys.contains(what));
+        for (object, actions) in plans {
+            self.act(object, actions).await;
+        }
+    }
+
+    async fn act(&mut self, object: &Object, actions: Vec<super::plan::Action>) {
+        let key = object.key();
+        if actions.is_empty() {
+            self.retries.remove(&key);
+            return self.troubles.set(&key, None);
+        }
+        if self.retries.get(&key).is_some_and(|retry| Instant::now() < retry.at) {
+            return;
+        }
+        let failed = match self.hands.act(object, actions).await {
+            Ok(()) => {
+                self.figures.reconciled();
+                self.retries.remove(&key);
+                return self.troubles.set(&key, None);
+            }
+            Err(error) => error,
+        };
+        // Somebody was faster: what he has written comes, and is planned with.
+        let conflict = matches!(&failed, kube::Error::Api(status) if status.code == 409);
+        if !conflict {
+            self.troubles.set(&key, Some(failed.to_string()));
+        }
+        let pause = self.retries.get(&key).map_or(RETRY, |retry| (retry.pause * 2).min(LONGEST_RETRY));
+        self.retries.insert(key, Retry { pause, at: Instant::now() + jittered(pause) });
+    }
+
+    /// Begins the looks that are due, and forgets those that nobody wants any more.
+    fn look(&mut self, looks: Vec<Look>) {
+        let wanted = looks.iter().map(|look| look.target.to_string()).collect::<BTreeSet<_>>();
+        self.looked.retain(|target, _| wanted.contains(target));
+        for Look { target, bricks } in looks {
+            let name = target.to_string();
+            let looked = self.looked.entry(name.clone()).or_default();
+            let is_due = !looked.begun || looked.due.is_some_and(|due| due <= Instant::now());
+            if !is_due {
+                continue;
+            }
+            // Once, however often somebody has to look until he sees the volume.
+            let seen = looked.report.as_ref().is_some_and(|report| has_bricks(report));
+            (looked.begun, looked.due) = (true, None);
+            let (prober, places) = (self.prober.clone(), self.places.clone());
+            self.work.spawn(async move {
+                // It is never closed.
+                let _place = places.acquire().await;
+                Done::Looked(name, prober.look(target, bricks && !seen).await)
+            });
+        }
+    }
+
+    /// Asks the driver where its time has come, or other PVs are there.
+    fn ask_driver(&mut self, objects: &[Object], handles: BTreeSet<String>) {
+        let Some(driver) = self.driver.clone() else { return };
+        let now = Instant::now();
+        if handles != self.handles
+            && let Some(ask) = &mut self.ask
+        {
+            *ask = (*ask).min(self.asked.map_or(now, |asked| asked + DRIVER)).max(now);
+            self.handles = handles;
+        }
+        if self.ask.is_none_or(|ask| now < ask) {
+            return;
+        }
+        (self.ask, self.asked) = (None, Some(now));
+        let in_force = objects.iter().filter(|object| !object.deleting).filter_map(Object::in_force);
+        let classes = in_force.map(|config| {
+            let class = config.storage_class(&config.class_name(), ClassStyle::ByName);
+            let pairs = class["parameters"].as_object().into_iter().flatten();
+            let pairs = pairs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
+            (config.name, pairs.collect::<BTreeMap<_, _>>())
+        });
+        let classes = classes.collect::<BTreeMap<_, _>>();
+        self.work.spawn(async move {
+            let not_enforced = match driver.not_enforced().await {
+                Ok(found) => Arc::new(found),
+                Err(why) => return Done::Asked(Err(why)),
+            };
+            let mut available = BTreeMap::new();
+            for (storage, class) in classes {
+                // One volume that does not answer says nothing of the others.
+                if let Ok(bytes) = driver.available(class).await {
+                    available.insert(storage, bytes);
+                }
+            }
+            Done::Asked(Ok(Said { not_enforced, available }))
+        });
+    }
+
+    fn driver_view(&self, storage: &str) -> DriverView {
+        match &self.said {
+            _ if self.driver.is_none() => DriverView::Absent,
+            None => DriverView::NotAsked,
+            Some(Err(why)) => DriverView::Failed(why.clone()),
+            Some(Ok(Said { not_enforced, available })) => DriverView::Seen {
+                not_enforced: not_enforced.clone(),
+                available: available.get(storage).copied(),
+            },
+        }
+    }
+}
+
+/// Whether the state of the bricks was asked for.
+fn has_bricks(report: &Report) -> bool {
+    report.findings.iter().any(|finding| super::plan::conditions::OF_BRICKS.contains(&finding.code))
+}
+
+/// What all storages share.
+struct Seen {
+    volumes: Volumes,
+    classes: BTreeMap<String, Class>,
+    entries: BTreeMap<String, String>,
+    /// Storages by the names of their classes.
+    owners: BTreeMap<String, String>,
+    /// The oldest storage of each name, by its place.
+    oldest: HashMap<String, usize>,
+}
+
+impl Seen {
+    fn new<P, D>(controller: &Controller<P, D>, objects: &[Object]) -> Self {
+        let stores = &controller.stores;
+        let volumes = Volumes::read(&stores.volumes.state(), &controller.options.settings.driver);
+        let classes = stores.classes.state();
+        let classes =
+            classes.iter().filter_map(|class| Some((class.metadata.name.clone()?, Class::read(class))));
+        let map =
+            stores.maps.state().into_iter().find(|map| map.metadata.name.as_deref() == Some(CONFIG_MAP));
+        let entries = map.and_then(|map| map.data.clone()).unwrap_or_default();
+        let mut oldest = HashMap::<String, usize>::new();
+        for (place, object) in objects.iter().enumerate().filter(|(_, object)| !object.is_foreign()) {
+            let first = oldest.entry(object.name.clone()).or_insert(place);
+            if object.is_before(&objects[*first]) {
+                *first = place;
+            }
+        }
+        let external = objects.iter().filter(|object| matches!(object.config, Ok(Storage::External(_))));
+        let owners =
+            external.flat_map(|object| class_names(&object.name).map(|class| (class, object.name.clone())));
+        Self { volumes, classes: classes.collect(), entries, owners: owners.collect(), oldest }
+    }
+
+    fn world<'w, P, D>(
+        &self,
+        controller: &'w Controller<P, D>,
+        objects: &[Object],
+        object: &'w Object,
+        reports: &'w BTreeMap<String, Arc<Report>>,
+        driver: DriverView,
+        now: &'w str,
+    ) -> World<'w> {
+        let oldest = self.oldest.get(&object.name).map(|place| objects[*place].key());
+        let key = object.key();
+        let names = class_names(&object.name);
+        let classes = self.classes.iter();
+        let classes =
+            classes.filter(|(name, class)| names.contains(name) || class.storage.as_ref() == Some(&key));
+        World {
+            settings: &controller.options.settings,
+            object,
+            rival: oldest.filter(|oldest| *oldest != key),
+            classes: classes.map(|(name, class)| (name.clone(), class.clone())).collect(),
+            entry: self.entries.get(&format!("{}.info", object.name)).cloned(),
+            users: self.volumes.of(
+                &object.name,
+                object.status.volume_id.as_deref(),
+                object.in_force().as_ref(),
+                &self.owners,
+            ),
+            reports,
+            driver,
+            now,
+        }
+    }
+}

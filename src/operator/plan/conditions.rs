@@ -1,0 +1,427 @@
+//! The status of a storage.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Action,
+    accept::{Decision, Why, failed, is_whole, kept, listed, reachable, replaced, said, unfit},
+    made::Made,
+    written,
+};
+use crate::{
+    operator::{
+        crd::{Change, Condition, KadaluStorageStatus, StatusFinding, Truth},
+        world::{DriverView, Target, World},
+    },
+    storage::{
+        check::{Outcome, Report},
+        config::StorageConfig,
+        record::QuotaPolicy,
+    },
+};
+
+pub(super) const READY: &str = "Ready";
+pub(super) const REACHABLE: &str = "Reachable";
+pub(super) const ASSUMPTIONS: &str = "AssumptionsMet";
+pub(super) const QUOTA: &str = "QuotaEnforced";
+pub(super) const DRIFTED: &str = "Drifted";
+
+/// In which conditions are shown.
+const ORDER: [&str; 5] = [READY, REACHABLE, ASSUMPTIONS, QUOTA, DRIFTED];
+
+/// What only the state of the bricks tells: kept from the one time at which it was asked for.
+pub(in crate::operator) const OF_BRICKS: [&str; 6] =
+    ["brick-online", "file-system", "project-quota", "inode-size", "free-space", "quota-daemon"];
+
+/// Findings that are kept in a status.
+const MAX_FINDINGS: usize = 64;
+
+/// Bytes of a message; an event's is shorter.
+const MAX_MESSAGE: usize = 2048;
+
+/// A status that is being written.
+#[derive(Debug)]
+pub(super) struct Writer<'w> {
+    world: &'w World<'w>,
+    status: KadaluStorageStatus,
+    /// What was changed by others and is as it was again.
+    restored: Vec<String>,
+    /// What has a name of ours and is not ours.
+    not_ours: Vec<String>,
+    changes: Vec<String>,
+}
+
+impl<'w> Writer<'w> {
+    /// Begins with what stands there.
+    pub(super) fn new(world: &'w World<'w>) -> Self {
+        let mut status = world.object.status.clone();
+        status.observed_generation = world.object.generation;
+        Self { world, status, restored: Vec::new(), not_ours: Vec::new(), changes: Vec::new() }
+    }
+
+    /// What has to be done for it.
+    pub(super) fn end(mut self) -> Vec<Action> {
+        let what = [std::mem::take(&mut self.changes), std::mem::take(&mut self.restored)].concat();
+        if !what.is_empty() {
+            self.status.last_change =
+                Some(Change { time: self.world.now.to_owned(), what: cut(what.join("; ")) });
+        }
+        self.status.conditions.sort_by_key(|one| ORDER.iter().position(|condition| *condition == one.type_));
+        written(&self.world.object.status, self.status)
+    }
+
+    /// Somebody has changed what is ours; it is put back.
+    pub(super) fn restored(&mut self, what: String) {
+        self.restored.push(what);
+    }
+
+    /// Somebody else has a name that would be ours.
+    pub(super) fn not_ours(&mut self, what: String) {
+        self.not_ours.push(what);
+    }
+
+    /// Whether this is another spec than the one that was in force.
+    pub(super) fn changes(&self, config: &StorageConfig) -> bool {
+        self.world.object.status.in_force.as_ref() != config.normal()["spec"].as_object()
+    }
+
+    /// What is in force now, and the classes of our making.
+    pub(super) fn made(&mut self, config: &StorageConfig, classes: Vec<String>) {
+        if self.changes(config) {
+            let what = match self.world.object.in_force() {
+                Some(before) => changed(&before, config),
+                None => format!("taken up: StorageClass {}", classes.join(", ")),
+            };
+            self.changes.push(what);
+        }
+        self.status.in_force = config.normal()["spec"].as_object().cloned();
+        self.status.volume = config.parameters.volume.clone();
+        self.status.classes = classes;
+    }
+
+    /// All conditions.
+    pub(super) fn conditions(&mut self, decision: &Decision, made: Option<&Made>) {
+        let config = match decision {
+            Decision::Rival(_) => None,
+            Decision::InForce { config, .. } | Decision::Replaced { config, .. } => Some(config),
+            Decision::Invalid { current, .. } => current.as_ref(),
+            Decision::Waits { wanted, current, .. } => current.as_ref().or(wanted.as_ref()),
+        };
+        let report = config.and_then(|config| {
+            self.world.reports.get(&Target::of(self.world.object, config).to_string()).cloned()
+        });
+        if let (Some(config), Some(report)) = (config, &report) {
+            let volume_id = match decision {
+                Decision::InForce { volume_id, .. } => volume_id.as_deref(),
+                _ => None,
+            };
+            self.found(config, report, volume_id);
+        }
+        self.seen(report.as_deref());
+        self.quota(config.map(Box::as_ref));
+        self.drifted(decision, made);
+        self.ready(decision, made);
+        for condition in ORDER {
+            if !self.status.conditions.iter().any(|one| one.type_ == condition) {
+                self.unknown(condition, "NotObserved", "it was not looked at yet");
+            }
+        }
+    }
+
+    /// What a look has told of the volume.
+    fn found(&mut self, config: &StorageConfig, report: &Report, volume_id: Option<&str>) {
+        let facts = &report.facts;
+        if let Some(id) = volume_id {
+            if let Some(before) = self.status.volume_id.as_deref().filter(|before| *before != id) {
+                self.changes.push(format!("the volume is the one with the id {id} now, and was {before}"));
+            }
+            self.status.volume_id = Some(id.to_owned());
+        }
+        if let Some(kind) = &facts.kind {
+            self.status.kind = Some(kind.to_string());
+        }
+        if !facts.servers.is_empty() {
+            let given = config.parameters.servers.iter().map(ToString::to_string).collect::<Vec<_>>();
+            // In an order that does not depend on who has answered.
+            let learned =
+                facts.servers.iter().filter(|server| !given.contains(server)).collect::<BTreeSet<_>>();
+            self.status.servers = given.iter().chain(learned).cloned().collect();
+        }
+        if let Some((total, free)) = facts.capacity {
+            let capacity = self.status.capacity.get_or_insert_default();
+            (capacity.total, capacity.free) = (Some(total), Some(free));
+        }
+        let target = Target::of(self.world.object, config).to_string();
+        let kept = kept(self.world, &target, report).into_iter().cloned();
+        let found = report.findings.iter().filter(|finding| finding.outcome != Outcome::Ok);
+        self.status.findings = found.map(StatusFinding::from).chain(kept).take(MAX_FINDINGS).collect();
+        if report.findings.iter().any(|finding| OF_BRICKS.contains(&finding.code)) {
+            self.status.bricks_checked = Some(target);
+        }
+    }
+
+    /// `Reachable` and `AssumptionsMet`; as they were where nobody has looked.
+    fn seen(&mut self, report: Option<&Report>) {
+        let Some(report) = report else { return };
+        match reachable(&report.findings) {
+            Err(why) => {
+                self.set(REACHABLE, Truth::False, Why::new("NoServer", why));
+                self.unknown(
+                    ASSUMPTIONS,
+                    "Unreachable",
+                    "no server answers; what was found before stands in the findings",
+                );
+                return;
+            }
+            Ok(how) => {
+                let all =
+                    !report.findings.iter().any(|one| one.code == "server" && one.outcome == Outcome::Failed);
+                let reason = if all { "AllServers" } else { "SomeServers" };
+                self.set(REACHABLE, Truth::True, Why::new(reason, how));
+            }
+        }
+        let kept = self.status.findings.iter().filter(|kept| {
+            kept.outcome == "failed" && !report.findings.iter().any(|finding| finding.code == kept.code)
+        });
+        let kept = kept.map(|kept| (kept.code.clone(), kept.to_string())).collect::<Vec<_>>();
+        let failed = failed(&report.findings);
+        let warnings =
+            report.findings.iter().filter(|finding| finding.outcome == Outcome::Warning).collect::<Vec<_>>();
+        let first = failed
+            .first()
+            .map(|finding| finding.code.to_owned())
+            .or(kept.first().map(|(code, _)| code.clone()));
+        let (truth, why) = match (first, warnings.as_slice()) {
+            (Some(code), _) => {
+                let kept = kept.into_iter().map(|(_, sentence)| sentence);
+                let sentences = (!failed.is_empty()).then(|| said(&failed)).into_iter().chain(kept);
+                (Truth::False, Why::new(&camel(&code), listed(sentences.collect(), "; ")))
+            }
+            (None, []) => (Truth::True, Why::new("AllMet", "the volume can hold PVs")),
+            (None, warnings) => (Truth::True, Why::new("Warnings", said(warnings))),
+        };
+        self.set(ASSUMPTIONS, truth, why);
+    }
+
+    /// `QuotaEnforced`, and what further PVs may have.
+    fn quota(&mut self, config: Option<&StorageConfig>) {
+        let Some(config) = config else {
+            return self.unknown(QUOTA, "NotObserved", "the storage is not in force");
+        };
+        let handles = &self.world.users.handles;
+        match &self.world.driver {
+            DriverView::NotAsked => return,
+            DriverView::Seen { available: available @ Some(_), .. } => {
+                self.status.capacity.get_or_insert_default().available = *available;
+            }
+            _ => {}
+        }
+        if is_whole(config) {
+            return self.set(
+                QUOTA,
+                Truth::True,
+                Why::new("WholeVolume", "a PV is the whole of the volume: its size is the limit"),
+            );
+        }
+        if config.parameters.quota == Some(QuotaPolicy::Off) {
+            return self.set(QUOTA, Truth::False, Why::new("Off", "quota is off: no limit is set"));
+        }
+        match &self.world.driver {
+            DriverView::NotAsked => {}
+            DriverView::Absent => {
+                self.unknown(QUOTA, "NotObserved", "there is no driver to ask: see --csi of kadalu operator")
+            }
+            DriverView::Failed(why) => self.unknown(QUOTA, "DriverUnreachable", why),
+            DriverView::Seen { .. } if handles.is_empty() => {
+                self.unknown(QUOTA, "NoVolumes", "there are no PVs of the driver yet");
+            }
+            DriverView::Seen { not_enforced, .. } => {
+                let lacking = handles.iter().filter_map(|handle| Some((handle, not_enforced.get(handle)?)));
+                let lacking = lacking.map(|(handle, why)| format!("{handle}: {why}")).collect::<Vec<_>>();
+                let (number, all) = (lacking.len(), handles.len());
+                let why = match number {
+                    0 => (
+                        Truth::True,
+                        Why::new("Enforced", format!("every brick enforces the sizes of all {all} PVs")),
+                    ),
+                    _ => {
+                        let message =
+                            format!("{number} of {all} PVs are not limited: {}", listed(lacking, "; "));
+                        (Truth::False, Why::new("QuotaNotEnforced", message))
+                    }
+                };
+                self.set(QUOTA, why.0, why.1);
+            }
+        }
+    }
+
+    /// `Drifted`: what is there is not what the spec says, or was not.
+    fn drifted(&mut self, decision: &Decision, made: Option<&Made>) {
+        let edit = match decision {
+            Decision::Waits { current: Some(_), why, .. } => Some(match (why, self.kept(DRIFTED)) {
+                (Some(why), _) => Why::new(&why.reason, format!("the edit is not in force: {}", why.message)),
+                (None, Some(kept)) if kept.status == Truth::True => {
+                    Why::new(&kept.reason, kept.message.clone())
+                }
+                (None, _) => {
+                    Why::new("EditPending", "the edit is not in force yet: its volume is being looked at")
+                }
+            }),
+            _ => None,
+        };
+        let not_ours = self.not_ours.join("; ");
+        let restored = self.restored.join("; ");
+        let whys = [
+            edit,
+            (!not_ours.is_empty()).then(|| Why::new("ClassNotOurs", not_ours)),
+            (!restored.is_empty()).then(|| Why::new("Restored", restored)),
+        ];
+        let mut whys = whys.into_iter().flatten();
+        match whys.next() {
+            Some(first) => {
+                let message = [first.message].into_iter().chain(whys.map(|why| why.message)).collect();
+                self.set(DRIFTED, Truth::True, Why { reason: first.reason, message: listed(message, "; ") });
+            }
+            None if made.is_none() => self.unknown(DRIFTED, "NotObserved", "nothing is in force yet"),
+            None => {
+                self.set(DRIFTED, Truth::False, Why::new("InSync", "what is there is what the spec says"))
+            }
+        }
+    }
+
+    fn ready(&mut self, decision: &Decision, made: Option<&Made>) {
+        match decision {
+            Decision::Rival(rival) => self.ready_not(Why::new(
+                "NameTaken",
+                format!("the storage {rival} is older and has this name, and names of storage classes are for all namespaces: take another name"),
+            )),
+            Decision::Invalid { faults, .. } => self.ready_not(Why::new("InvalidConfiguration", faults.clone())),
+            Decision::Replaced { config, id } => {
+                self.ready_not(Why::new("VolumeReplaced", replaced(self.world, config, id)));
+            }
+            Decision::Waits { current: None, why: Some(why), .. } => self.ready_not(why.clone()),
+            Decision::Waits { current: None, why: None, .. } => match self.kept(READY) {
+                Some(_) => {}
+                None => self.unknown(READY, "Checking", "the volume is being looked at"),
+            },
+            Decision::InForce { config, .. } if self.is_still_replaced(config) => {}
+            Decision::InForce { .. } | Decision::Waits { .. } => self.ready_as_seen(made),
+        }
+    }
+
+    /// `Ready` of what is in force.
+    fn ready_as_seen(&mut self, made: Option<&Made>) {
+        let of = |condition: &str| self.status.conditions.iter().find(|one| one.type_ == condition);
+        let ill = |condition: &str, reason: &str| {
+            let found = of(condition).filter(|found| found.status == Truth::False)?;
+            Some(Why::new(reason, found.message.clone()))
+        };
+        let entry = made.and_then(|made| Some(Why::new("EntryNotOurs", made.entry.clone()?)));
+        let class =
+            made.filter(|made| !made.usable).map(|_| Why::new("ClassNotOurs", self.not_ours.join("; ")));
+        let why = entry.or(class).or(ill(REACHABLE, "Unreachable")).or(ill(ASSUMPTIONS, "AssumptionsNotMet"));
+        match why {
+            Some(why) => self.ready_not(why),
+            None => {
+                let classes = made.map(|made| made.classes.join(" and ")).unwrap_or_default();
+                self.set(
+                    READY,
+                    Truth::True,
+                    Why::new("Ready", format!("claim PVs from StorageClass {classes}")),
+                );
+            }
+        }
+    }
+
+    /// What was found before a restart holds until somebody has looked again.
+    fn is_still_replaced(&self, config: &StorageConfig) -> bool {
+        let before = self.status.conditions.iter().find(|condition| condition.type_ == READY);
+        before.is_some_and(|before| before.reason == "VolumeReplaced")
+            && !self
+                .world
+                .reports
+                .get(&Target::of(self.world.object, config).to_string())
+                .is_some_and(|report| unfit(report).is_none())
+    }
+
+    /// `Ready` is False.
+    pub(super) fn ready_not(&mut self, why: Why) {
+        self.set(READY, Truth::False, why);
+    }
+
+    /// A condition that was written of this very generation.
+    fn kept(&self, condition: &str) -> Option<&Condition> {
+        let conditions = &self.world.object.status.conditions;
+        let found = conditions.iter().find(|found| found.type_ == condition);
+        found.filter(|found| found.observed_generation == self.world.object.generation)
+    }
+
+    fn unknown(&mut self, condition: &str, reason: &str, message: &str) {
+        self.set(condition, Truth::Unknown, Why::new(reason, message));
+    }
+
+    fn set(&mut self, condition: &str, status: Truth, Why { reason, message }: Why) {
+        let before = self.status.conditions.iter_mut().find(|before| before.type_ == condition);
+        let since = before
+            .as_ref()
+            .filter(|before| before.status == status)
+            .map(|before| before.last_transition_time.clone());
+        let condition = Condition {
+            type_: condition.to_owned(),
+            status,
+            reason,
+            message: cut(message),
+            last_transition_time: since.unwrap_or_else(|| self.world.now.to_owned()),
+            observed_generation: self.world.object.generation,
+        };
+        match before {
+            Some(before) => *before = condition,
+            None => self.status.conditions.push(condition),
+        }
+    }
+}
+
+/// What an edit has changed.
+fn changed(before: &StorageConfig, after: &StorageConfig) -> String {
+    let (old, new) = (&before.parameters, &after.parameters);
+    let fields = [
+        ("servers", old.servers != new.servers),
+        ("the volume", old.volume != new.volume),
+        ("options", old.options != new.options),
+        ("single_pv_per_pool", old.kind != new.kind),
+        ("pvReclaimPolicy", old.reclaim != new.reclaim),
+        ("quota", old.quota != new.quota),
+        ("soft_limit", old.soft_limit != new.soft_limit),
+        ("inodes", old.inodes != new.inodes),
+        ("overcommit", old.overcommit != new.overcommit),
+        ("allow", old.allow != new.allow),
+        ("volume_id", before.volume_id != after.volume_id),
+    ];
+    let words = fields.iter().filter(|(_, changed)| *changed).map(|(word, _)| *word).collect::<Vec<_>>();
+    match words.as_slice() {
+        [] => "taken up anew".to_owned(),
+        words => format!("{} changed: for PVs and mounts that are made from now on", words.join(", ")),
+    }
+}
+
+/// `brick-port` as `BrickPort`.
+fn camel(code: &str) -> String {
+    let word = |word: &str| {
+        let mut letters = word.chars();
+        letters
+            .next()
+            .map(|first| first.to_ascii_uppercase().to_string() + letters.as_str())
+            .unwrap_or_default()
+    };
+    code.split('-').map(word).collect()
+}
+
+/// Without control characters, and no longer than a message may be.
+fn cut(text: String) -> String {
+    let mut text = text.replace(|letter: char| letter.is_control(), " ");
+    if text.len() > MAX_MESSAGE {
+        text.truncate(text.floor_char_boundary(MAX_MESSAGE));
+        text.push('…');
+    }
+    text
+}

@@ -1,0 +1,36 @@
+//! A storage that somebody has deleted.
+
+use super::{
+    Action, Outcome,
+    accept::{Why, users},
+    conditions::Writer,
+};
+use crate::operator::world::World;
+
+/// Held while there are PVs of it; then what was made of it goes, and at last the object. The volume is not touched.
+pub(super) fn remove(world: &World<'_>) -> Outcome {
+    let object = world.object;
+    if !object.is_held() {
+        return Outcome::default();
+    }
+    if let Some(users) = users(world).filter(|_| world.rival.is_none()) {
+        let message = format!(
+            "deleted, and held while there are PVs: {users} of this storage. Delete their claims; PVs that stay by their \
+             reclaimPolicy have to be deleted too"
+        );
+        let mut writer = Writer::new(world);
+        writer.ready_not(Why::new("HeldByVolumes", message));
+        return Outcome { actions: writer.end(), looks: Vec::new() };
+    }
+    let key = object.key();
+    let ours = world.classes.iter().filter(|(_, class)| class.storage.as_deref() == Some(&key));
+    let classes = ours
+        .map(|(name, class)| Action::DeleteClass { name: name.clone(), uid: class.uid.clone() })
+        .collect::<Vec<_>>();
+    // The classes first, and the rest when they are seen to be gone: a PV that came meanwhile is counted then.
+    if !classes.is_empty() {
+        return Outcome { actions: classes, looks: Vec::new() };
+    }
+    let entry = (object.status.in_force.is_some() && world.entry.is_some()).then_some(Action::RemoveEntry);
+    Outcome { actions: entry.into_iter().chain([Action::Release]).collect(), looks: Vec::new() }
+}

@@ -1,0 +1,218 @@
+//! An operator beside an API in memory, with a script in the place of clusters and driver.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use glusterd_client::{
+    operator::{
+        self, Options,
+        driver::Driver,
+        election::Times,
+        probe::Prober,
+        world::{ClassNames, Settings, Target},
+    },
+    storage::check::{Facts, Finding, Outcome, Report},
+};
+use kube::{Client, Config};
+use serde_json::{Value, json};
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::api::Api;
+
+pub(crate) const ID: &str = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
+pub(crate) const OTHER: &str = "1a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
+
+pub(crate) const CLASSES: &str = "/apis/storage.k8s.io/v1/storageclasses";
+pub(crate) const RFC: &str = "/apis/storage.k8s.io/v1/storageclasses/kadalu.external.ext-storage";
+pub(crate) const KADALU: &str = "/apis/storage.k8s.io/v1/storageclasses/kadalu.ext-storage";
+pub(crate) const INFO: &str = "/api/v1/namespaces/kadalu/configmaps/kadalu-info";
+pub(crate) const EVENTS: &str = "/apis/events.k8s.io/v1/events";
+pub(crate) const STORAGE: &str =
+    "/apis/kadalu-operator.storage/v1alpha1/namespaces/default/kadalustorages/ext-storage";
+
+/// A guard against tests that hang; nothing is measured with it.
+const HANG: Duration = Duration::from_secs(60);
+
+/// What volumes are, by their names, and what the driver says.
+#[derive(Clone, Default)]
+pub(crate) struct Script(Arc<Mutex<Told>>);
+
+#[derive(Default)]
+struct Told {
+    volumes: BTreeMap<String, Report>,
+    looks: Vec<(String, bool)>,
+    not_enforced: BTreeMap<String, String>,
+}
+
+impl Script {
+    pub(crate) fn set(&self, volume: &str, report: Report) {
+        self.0.lock().unwrap().volumes.insert(volume.to_owned(), report);
+    }
+
+    pub(crate) fn not_enforced(&self, handle: &str) {
+        self.0.lock().unwrap().not_enforced.insert(handle.to_owned(), "no quotad".to_owned());
+    }
+
+    /// How often a volume was looked at, and how often with its bricks.
+    pub(crate) fn looks(&self, volume: &str) -> (usize, usize) {
+        let told = self.0.lock().unwrap();
+        let of = told.looks.iter().filter(|(name, _)| name == volume);
+        (of.clone().count(), of.filter(|(_, bricks)| *bricks).count())
+    }
+}
+
+impl Prober for Script {
+    async fn look(&self, target: Target, bricks: bool) -> Report {
+        let mut told = self.0.lock().unwrap();
+        told.looks.push((target.volume.clone(), bricks));
+        let unknown = || ill(&target.volume, "server");
+        let mut report = told.volumes.get(&target.volume).cloned().unwrap_or_else(unknown);
+        if !bricks {
+            report.findings.retain(|finding| finding.code != "file-system");
+        }
+        report
+    }
+}
+
+impl Driver for Script {
+    async fn not_enforced(&self) -> Result<BTreeMap<String, String>, String> {
+        Ok(self.0.lock().unwrap().not_enforced.clone())
+    }
+
+    async fn available(&self, class: BTreeMap<String, String>) -> Result<u64, String> {
+        class.get("storage_name").map(|_| 1024).ok_or_else(|| "which storage?".to_owned())
+    }
+}
+
+/// A volume as it should be.
+pub(crate) fn report(volume: &str, id: &str) -> Report {
+    let finding = |code| Finding {
+        code,
+        outcome: Outcome::Ok,
+        subject: None,
+        message: "well".to_owned(),
+        advice: None,
+        micros: None,
+    };
+    let facts = Facts { id: Some(id.to_owned()), ..Facts::default() };
+    let findings = ["server", "volume", "layout", "file-system"].map(finding).into();
+    Report { volume: volume.to_owned(), findings, facts }
+}
+
+/// One of which something is wrong.
+pub(crate) fn ill(volume: &str, code: &'static str) -> Report {
+    let mut report = report(volume, ID);
+    report.findings.retain(|finding| finding.code != code);
+    let message = format!("{code} is ill");
+    let outcome = Outcome::Failed;
+    report.findings.push(Finding { code, outcome, subject: None, message, advice: None, micros: None });
+    report
+}
+
+/// An operator that runs.
+pub(crate) struct Operator {
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl Operator {
+    pub(crate) async fn start(api: &Api, identity: &str, script: &Script) -> Self {
+        let config = Config::new(format!("http://{}", api.address).parse().unwrap());
+        let client = Client::try_from(config).unwrap();
+        let settings = Settings {
+            namespace: "kadalu".to_owned(),
+            driver: "kadalu".to_owned(),
+            class_names: ClassNames::Both,
+        };
+        // Short, so that much happens.
+        let lease = Times {
+            lease: Duration::from_secs(2),
+            renewed: Duration::from_millis(1500),
+            retry: Duration::from_millis(100),
+        };
+        let check_interval = Duration::from_millis(100);
+        let options = Options { settings, identity: identity.to_owned(), check_interval, lease };
+        let stop = CancellationToken::new();
+        let running =
+            operator::run(client, options, script.clone(), Some(script.clone()), None, stop.clone());
+        Self { stop, running: tokio::spawn(running) }
+    }
+
+    /// As by SIGTERM.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        timeout(HANG, self.running).await.expect("it does not stop").unwrap();
+    }
+
+    /// As by SIGKILL.
+    pub(crate) async fn kill(self) {
+        self.running.abort();
+        let _ = self.running.await;
+    }
+}
+
+/// Waits until something is so.
+pub(crate) async fn until(what: &str, is: impl Fn() -> bool) {
+    let waited = timeout(HANG, async {
+        while !is() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("waited for ever until {what}"));
+}
+
+/// Waits until a condition of the storage is so: `True Ready`.
+pub(crate) async fn until_condition(api: &Api, path: &str, which: &str, wanted: &str) {
+    let seen = || condition(api, path, which);
+    let waited = timeout(HANG, until("", || seen() == wanted)).await;
+    waited.unwrap_or_else(|_| panic!("{which} is {:?} and not {wanted:?}: {:#?}", seen(), api.get(path)));
+}
+
+/// A condition, as `True Ready`.
+pub(crate) fn condition(api: &Api, path: &str, which: &str) -> String {
+    let storage = api.get(path).unwrap_or_default();
+    let conditions = storage["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let found = conditions.iter().find(|condition| condition["type"] == which);
+    let word = |field: &str| found.and_then(|found| found[field].as_str()).unwrap_or("-").to_owned();
+    format!("{} {}", word("status"), word("reason"))
+}
+
+/// The storage of the RFC, as kubectl sends it.
+pub(crate) fn rfc() -> Value {
+    json!({
+        "spec": {
+            "type": "External",
+            "details": [{ "gluster_node": "node1", "gluster_volname": "volume_name", "Gluster_options": "log_level=DEBUG" }],
+        },
+    })
+}
+
+/// The entry of the storage in the ConfigMap.
+pub(crate) fn entry(api: &Api, name: &str) -> Value {
+    let map = api.get(INFO).unwrap_or_default();
+    let text = map["data"][format!("{name}.info")].as_str().unwrap_or("null").to_owned();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// A PV of ours.
+pub(crate) fn volume(api: &Api, name: &str) {
+    let csi = json!({ "driver": "kadalu", "volumeHandle": format!("{ID}/{name}") });
+    let spec = json!({ "storageClassName": "kadalu.external.ext-storage", "csi": csi });
+    api.put(&format!("/api/v1/persistentvolumes/{name}"), json!({ "spec": spec }));
+}
+
+/// An API with the storage of the RFC, its operator, and all of it ready.
+pub(crate) async fn ready() -> (Api, Script, Operator) {
+    let (api, script) = (Api::start().await, Script::default());
+    script.set("volume_name", report("volume_name", ID));
+    api.put(STORAGE, rfc());
+    let operator = Operator::start(&api, "a", &script).await;
+    until_condition(&api, STORAGE, "Ready", "True Ready").await;
+    until_condition(&api, STORAGE, "Drifted", "False InSync").await;
+    until_condition(&api, STORAGE, "QuotaEnforced", "Unknown NoVolumes").await;
+    (api, script, operator)
+}
