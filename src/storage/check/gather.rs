@@ -2,46 +2,32 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
     time::Duration,
 };
 
-use tokio::{
-    task::JoinSet,
-    time::{Instant, timeout},
-};
+use tokio::{task::JoinSet, time::timeout};
 
 use super::{
     Depth, Options,
-    heard::{Answer, Brick, Heard, Port, Served, Server, Shape, Status, Window},
+    ask::{ask, bricks, on_host, window},
+    heard::{Answer, Brick, Heard, Port, Server, Shape, Status, Window},
 };
 use crate::{
-    client::{Client, Error, Fetched},
+    client::Error,
     glusterd::{
-        OpVersion, OpVersions,
-        cli::{self, Friend, GetVolume, VolumeStatus},
-        handshake::{DictRequest, Refusal},
-        portmap::{self, PortByBrick, PortByBrickRequest},
-        status::{self, StatusVolume},
+        OpVersions,
+        cli::{Friend, VolumeStatus},
     },
     transport::{
-        ConnectError, ConnectOptions, Connected, DEFAULT_PORT, MAX_SERVERS, ServerAddress, SourcePort,
-        connect,
+        AttemptError, ConnectError, ConnectOptions, DEFAULT_PORT, MAX_SERVERS, ServerAddress, SourcePort,
     },
-    xdr::{Opaque, Text},
 };
 
 /// What is asked of one server or one brick takes no longer; a busy glusterd answers within seconds (facts §1.3).
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// For the bricks to be asked: every server of the cluster asks its own.
-const STATUS: Duration = Duration::from_secs(45);
-
 /// Bricks of one volume that are looked at; a hostile volfile has any number.
 const MAX_BRICKS: usize = 4096;
-
-/// Connections to bricks of one host at a time.
-const AT_ONCE: usize = 32;
 
 /// One thing that has come.
 enum News {
@@ -71,6 +57,7 @@ pub(super) async fn gather(
         depth,
         status: options.status,
         running: JoinSet::new(),
+        pending: 0,
         asked: BTreeMap::new(),
         ids: BTreeMap::new(),
         drawn: false,
@@ -87,6 +74,8 @@ struct Asking {
     depth: Depth,
     status: bool,
     running: JoinSet<News>,
+    /// Servers that have not had their say.
+    pending: usize,
     /// Servers, by their turn.
     asked: BTreeMap<ServerAddress, usize>,
     /// The ids that others give to those that were learned.
@@ -126,6 +115,7 @@ impl Asking {
             return;
         }
         self.asked.insert(server.clone(), turn);
+        self.pending += 1;
         let (address, volume) = (server.clone(), self.volume.clone());
         let (connect, op_versions, within) = (self.connect.clone(), self.op_versions, self.within);
         self.running.spawn(async move {
@@ -161,11 +151,15 @@ impl Asking {
             {
                 self.drawn = true;
                 self.ask_bricks(&shape);
-                self.ask_once(&server.address, answer);
+                self.ask_window(&server.address);
                 self.heard.shape = Some(shape);
             }
         }
         self.heard.servers.push(server);
+        self.pending -= 1;
+        if self.pending == 0 && self.depth == Depth::Full {
+            self.ask_status();
+        }
     }
 
     /// The same bytes are kept once.
@@ -204,28 +198,61 @@ impl Asking {
         }
     }
 
-    /// What is asked of one server, and never again.
-    fn ask_once(&mut self, server: &ServerAddress, answer: &Answer) {
+    /// Asks one server which clients get the volfile.
+    fn ask_window(&mut self, server: &ServerAddress) {
         if self.depth != Depth::Full {
             return;
         }
         let (server, volume, connect, within) =
             (server.clone(), self.volume.clone(), self.connect.clone(), self.within);
-        let ask_window = {
-            let (server, volume, connect) = (server.clone(), volume.clone(), connect.clone());
-            async move { News::Window(window(&server, &volume, &connect, within).await) }
-        };
-        self.running.spawn(ask_window);
-        let started = answer.info.as_ref().ok().and_then(Option::as_ref).map(|info| info.status);
-        self.heard.status = match started {
+        let window = async move { News::Window(window(&server, &volume, &connect, within).await) };
+        self.running.spawn(window);
+    }
+
+    /// Has the bricks asked, when every server had its say. One that is connected to its peers and silent would keep all of
+    /// them waiting, with the cluster's lock held.
+    fn ask_status(&mut self) {
+        self.heard.status = match self.heard.info().map(|info| info.status) {
             _ if !self.status => Status::Unasked("the bricks were not to be asked"),
             None => Status::Nobody,
+            Some(VolumeStatus::Started) if self.heard.servers.iter().any(|server| self.hangs(server)) => {
+                Status::Unasked("a server is silent: to ask would hold the cluster's lock until it answers")
+            }
             Some(VolumeStatus::Started) => {
-                self.running.spawn(async move { News::Status(bricks(&server, &volume, &connect).await) });
+                let tells = |(_, answer): &(&Server, &Answer)| matches!(answer.info, Ok(Some(_)));
+                if let Some((server, _)) = self.heard.answers().find(tells) {
+                    let (server, volume, connect) =
+                        (server.address.clone(), self.volume.clone(), self.connect.clone());
+                    self.running.spawn(async move { News::Status(bricks(&server, &volume, &connect).await) });
+                }
                 Status::Nobody
             }
             Some(_) => Status::Unasked("the volume is not started"),
         };
+    }
+
+    /// Whether a server was reached, or may be by its peers, and says nothing.
+    fn hangs(&self, server: &Server) -> bool {
+        let is_silent = match server.failure() {
+            Some(Error::OutOfTime { .. } | Error::TimedOut { .. }) => true,
+            Some(Error::Connect(error)) => match &**error {
+                ConnectError::Failed { attempts, .. } => {
+                    attempts.iter().any(|attempt| matches!(attempt.reason, AttemptError::TimedOut(_)))
+                }
+                _ => false,
+            },
+            _ => false,
+        };
+        let (id, host) = (
+            self.ids.get(&server.address),
+            match &server.address {
+                ServerAddress::Tcp { host, .. } => host.as_str(),
+                ServerAddress::Unix(_) => "",
+            },
+        );
+        let is_it = |friend: &&Friend| id == Some(&friend.uuid) || friend.hostname == host;
+        let mut friends = self.heard.answers().flat_map(|(_, answer)| answer.friends.iter().flatten());
+        is_silent && !friends.any(|friend| is_it(&friend) && !friend.connected)
     }
 
     /// In an order that does not depend on who was faster, and each server once.
@@ -251,136 +278,4 @@ impl Asking {
 fn learned(friend: &Friend) -> Option<(ServerAddress, String)> {
     let port = if friend.port == 0 { DEFAULT_PORT } else { friend.port };
     Some((ServerAddress::tcp(&friend.hostname, port).ok()?, friend.uuid.clone()))
-}
-
-/// All questions to one server, on one connection.
-async fn ask(
-    server: &ServerAddress,
-    volume: &str,
-    options: &ConnectOptions,
-    op_versions: OpVersions,
-    within: Duration,
-) -> Result<Answer, Error> {
-    let begun = Instant::now();
-    let mut options = options.clone();
-    loop {
-        let Connected { stream, peer, .. } =
-            connect(server, &options).await.map_err(|error| Error::Connect(error.into()))?;
-        let tls = stream.is_tls();
-        let client = Client::spawn(server.clone(), stream, tls);
-        let request = cli::volume_request(volume);
-        let describe = async {
-            let body = client.call::<GetVolume>(&DictRequest { dict: Opaque(&request) }, within).await?;
-            cli::volume(&body).map_err(|error| Error::Reply { server: server.clone(), error })
-        };
-        let (uuid, friends, info, fetched) = tokio::join!(
-            client.uuid(within),
-            client.friends(within),
-            describe,
-            client.getspec(volume, op_versions, within)
-        );
-        if fetched.as_ref().is_err_and(Error::wants_privileged_port) && options.source_port == SourcePort::Any
-        {
-            options.source_port = SourcePort::Privileged;
-            continue;
-        }
-        let served = |fetched: Fetched| Served::new(fetched.text, !fetched.others.is_empty());
-        let privileged = options.source_port == SourcePort::Privileged;
-        let (uuid, volfile, took) = (uuid.ok().flatten(), fetched.map(served), begun.elapsed());
-        return Ok(Answer { peer, tls, privileged, took, uuid, friends, info, volfile });
-    }
-}
-
-/// The ports of bricks of one host, and whether they can be reached.
-async fn on_host(
-    host: &str,
-    port: u16,
-    paths: Vec<(usize, String)>,
-    options: &ConnectOptions,
-    tls: bool,
-) -> Result<Vec<(usize, Port)>, String> {
-    let server = ServerAddress::tcp(host, port).map_err(|error| error.to_string())?;
-    let connected = connect(&server, options).await.map_err(|error| error.to_string())?;
-    let Some(peer) = connected.peer else { return Err("it has no address".to_owned()) };
-    let is_tls = connected.stream.is_tls();
-    let client = Client::spawn(server, connected.stream, is_tls);
-    let mut tried = Vec::with_capacity(paths.len());
-    for paths in paths.chunks(AT_ONCE) {
-        let tries = paths.iter().map(|(n, path)| {
-            let (n, path, client, options) = (*n, path.clone(), client.clone(), options.clone());
-            async move { (n, find(&path, &client, peer, &options, tls).await) }
-        });
-        tried.extend(tries.collect::<JoinSet<_>>().join_all().await);
-    }
-    Ok(tried)
-}
-
-/// The port of a brick, and whether it can be reached.
-async fn find(
-    path: &str,
-    client: &Client,
-    glusterd: SocketAddr,
-    options: &ConnectOptions,
-    tls: bool,
-) -> Port {
-    let request = PortByBrickRequest { brick: Text::from(path) };
-    let told = client.call::<PortByBrick>(&request, options.timeout).await.map_err(|error| error.to_string());
-    let port = match told.and_then(|body| portmap::port(&body).map_err(|error| error.to_string())) {
-        Ok(Some(port)) => port,
-        Ok(None) => return Port::None,
-        Err(why) => return Port::Unasked(why),
-    };
-    let mut at = glusterd;
-    at.set_port(port.get());
-    let Ok(server) = at.to_string().parse() else {
-        return Port::Unasked(format!("{at} is no address that can be connected"));
-    };
-    // As clients of the volume do it; without a certificate of ours, plain TCP shows that the way is open.
-    let options = ConnectOptions { tls: options.tls.clone().filter(|_| tls), ..options.clone() };
-    let begun = Instant::now();
-    match connect(&server, &options).await {
-        Ok(_) if tls && options.tls.is_none() => Port::Untried { took: begun.elapsed() },
-        Ok(_) => Port::Open { took: begun.elapsed() },
-        Err(error) => Port::Closed { at, tls: error.tls().is_some(), why: reason(&error) },
-    }
-}
-
-/// Why a connection failed, without the address, which is told beside it.
-fn reason(error: &ConnectError) -> String {
-    match error {
-        ConnectError::Failed { attempts, .. } if attempts.len() == 1 => attempts[0].reason.to_string(),
-        other => other.to_string(),
-    }
-}
-
-/// The first release whose glusterfs gets the volfile. Each version is announced for as long as one answer takes: while
-/// it is, glusterd refuses what such a client could not load (facts §6.6).
-async fn window(server: &ServerAddress, volume: &str, options: &ConnectOptions, within: Duration) -> Window {
-    let ask = async {
-        let client = Client::connect(server, options).await?;
-        for (release, max) in OpVersion::RELEASES {
-            match client.getspec(volume, OpVersions { min: OpVersion(1), max }, within).await {
-                Ok(_) => return Ok(Window::From(release)),
-                Err(Error::Refused { refusal: Refusal::OpVersion, .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(Window::Above)
-    };
-    match timeout(within, ask).await {
-        Ok(told) => told.unwrap_or_else(|error| Window::Unknown(error.to_string())),
-        Err(_) => Window::Unknown(format!("{server}: no answer within {within:?}")),
-    }
-}
-
-/// What the bricks say of themselves, asked once: it takes the cluster's lock for the volume (facts §3.3).
-async fn bricks(server: &ServerAddress, volume: &str, options: &ConnectOptions) -> Status {
-    let request = status::detail_request(volume);
-    let ask = async {
-        let client = Client::connect(server, options).await.map_err(|error| error.to_string())?;
-        let body = client.call::<StatusVolume>(&DictRequest { dict: Opaque(&request) }, STATUS).await;
-        let told = body.map_err(|error| error.to_string())?;
-        status::bricks(&told).map_err(|error| format!("{server}: {error}"))
-    };
-    ask.await.map_or_else(Status::Silent, Status::Told)
 }

@@ -4,6 +4,7 @@
 //! What is asked over the network becomes one value, which is judged without a network: [`check`] is both. Nothing on the
 //! cluster is changed by it.
 
+mod ask;
 mod bricks;
 mod finding;
 mod gather;

@@ -31,7 +31,6 @@ fn reached(server: &Server, heard: &Heard) -> Finding {
         return Finding::ok("server", message).about(&server.address).took(answer.took);
     }
     let why = server.failure().map(|error| said(error, server)).unwrap_or_default();
-    let alone = heard.answers().next().is_none();
     let advice = match server.failure() {
         Some(Error::Connect(error)) if matches!(**error, ConnectError::Resolve { .. }) => {
             "give this host a name service that knows it, or the server's address".to_owned()
@@ -42,8 +41,12 @@ fn reached(server: &Server, heard: &Heard) -> Finding {
         }
         _ => format!("see that glusterd runs there, and that nothing between blocks {}", server.address),
     };
-    let outcome = if alone { Outcome::Failed } else { Outcome::Warning };
-    Finding::wrong("server", outcome, format!("{why}{named}"), advice).about(&server.address)
+    Finding::wrong("server", without_it(heard), format!("{why}{named}"), advice).about(&server.address)
+}
+
+/// How bad it is that a server says nothing: the others do, or nobody does.
+fn without_it(heard: &Heard) -> Outcome {
+    if heard.answers().next().is_some() { Outcome::Warning } else { Outcome::Failed }
 }
 
 /// An error without the server's name, which is told beside it.
@@ -74,7 +77,7 @@ fn tls(heard: &Heard) -> Vec<Finding> {
         let error = server.failure().filter(|error| of_tls(error))?;
         let advice = "what --tls-ca, --tls-cert and --tls-key say must fit /var/lib/glusterd/secure-access there: \
                       glusterd speaks TLS to all or to none";
-        Some(Finding::wrong("tls", Outcome::Failed, said(error, server), advice).about(&server.address))
+        Some(Finding::wrong("tls", without_it(heard), said(error, server), advice).about(&server.address))
     };
     let mut findings: Vec<_> = heard.servers.iter().filter_map(of_server).collect();
     if !findings.is_empty() {

@@ -96,7 +96,10 @@ fn exists(heard: &Heard) -> Vec<Finding> {
     let all = NoVolfile { key: heard.volume.clone(), failures };
     let (message, advice) = match all.kind() {
         client::Kind::NoSuchVolume => (
-            format!("there is no volume {name}, by the word of {} servers", missing.len()),
+            match missing.len() {
+                1 => format!("there is no volume {name}, by the word of {}", missing[0]),
+                count => format!("there is no volume {name}, by the word of {count} servers"),
+            },
             "see `gluster volume list` on a server for its name",
         ),
         client::Kind::OpVersion => (
