@@ -88,6 +88,13 @@ impl Reader {
                 _ => self.unknown(key, path, &[SPEC, DETAILS].concat()),
             }
         }
+        // Defaults that the API server has put beside what a user wrote, by kadalu's definitions of the kind.
+        let (single, format) = (("singlepvperpool", "false"), ("kadaluformat", "native"));
+        for ((key, value), (other, _)) in [(single, format), (format, single)] {
+            if node.at.is_none() && pairs.iter().any(|pair| plain(pair.key) == other) {
+                pairs.retain(|pair| plain(pair.key) != key || pair.value != value);
+            }
+        }
         let said: Vec<_> = pairs.iter().map(|pair| (pair.key, pair.value)).collect();
         match Parameters::read(&said) {
             Ok(mut parameters) => {

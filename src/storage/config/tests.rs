@@ -38,6 +38,38 @@ fn the_rfc() {
 }
 
 #[test]
+fn defaults_of_kadalus_definition_contradict_nobody() {
+    let object = |spec: serde_json::Value| {
+        let mut object = json!({"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "pool"},
+            "spec": {"type": "External", "details": {"gluster_hosts": ["g1"], "gluster_volname": "vol"}}});
+        object["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        read_object(&object)
+    };
+    for (single, format, whole) in [
+        (false, "native", false),
+        (false, "non-native", true),
+        (true, "native", true),
+        (true, "non-native", true),
+    ] {
+        let Storage::External(config) =
+            object(json!({"single_pv_per_pool": single, "kadalu_format": format, "quota": false})).unwrap()
+        else {
+            panic!("{single} {format}");
+        };
+        assert_eq!(config.is_whole(), whole, "{single} {format}");
+        assert_eq!(config.parameters.quota, Some(crate::storage::record::QuotaPolicy::Off));
+    }
+    object(json!({"single_pv_per_pool": true, "kadalu_format": true})).unwrap_err();
+    assert_eq!(
+        faults(&with(
+            "single_pv_per_pool: false\nkadalu_format: non-native\ndetails: {gluster_volname: 'g1:/vol'}"
+        ))
+        .len(),
+        1
+    );
+}
+
+#[test]
 fn every_spelling_means_the_same() {
     let expected = external(&with("details:\n  gluster_hosts: [g1, g2]\n  gluster_volname: vol"));
     for spec in [

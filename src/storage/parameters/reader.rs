@@ -70,7 +70,8 @@ impl Reader {
                 once(&mut read.reclaim, reclaim, said, (meaning, pair))
             }
             Meaning::Quota => {
-                let quota = value.parse::<QuotaPolicy>();
+                // YAML 1.1, and so kubectl, takes `off` for a boolean.
+                let quota = if value == "false" { Ok(QuotaPolicy::Off) } else { value.parse() };
                 let quota = quota.map_err(|_| refused("required, best-effort or off"))?;
                 once(&mut read.quota, quota, said, (meaning, pair))
             }
