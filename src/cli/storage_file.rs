@@ -13,9 +13,10 @@ use super::{Exit, Failure};
 /// What stands in a file, `-` for standard input.
 ///
 /// # Errors
-/// With [`Exit::Usage`] and all faults where it makes no sense.
+/// With [`Exit::Usage`] where it cannot be read, and with all faults where it makes no sense.
 pub(crate) fn storages(path: &Path) -> Result<Vec<Storage>, Failure> {
-    let fails = |error: io::Error| Failure::other(format_args!("cannot read {}", path.display()), error);
+    let fails =
+        |error: io::Error| Failure::new(Exit::Usage, format_args!("cannot read {}: {error}", path.display()));
     let mut text = Vec::new();
     let source: Box<dyn Read> = match path.to_str() {
         Some("-") => Box::new(io::stdin().lock()),

@@ -92,6 +92,39 @@ fn what_is_wanted_decides() {
 }
 
 #[test]
+fn each_storage_of_a_file_is_checked_for_what_it_says_of_itself() {
+    let volfiles = volfiles();
+    let server = VolfileServer::start(&volfiles);
+    let storage = |name: &str, volume: &str, more: &str| {
+        format!(
+            "apiVersion: kadalu-operator.storage/v1alpha1\nkind: KadaluStorage\nmetadata: {{name: {name}}}\nspec:\n  \
+             type: External\n{more}  details: {{gluster_hosts: ['{}'], gluster_volname: {volume}}}\n---\n",
+            server.address
+        )
+    };
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let text =
+        storage("one", "dist", "") + &storage("two", "dist", "  allow: [distribute]\n  quota: 'off'\n");
+    std::fs::write(file.path(), text).expect("it is written");
+    let path = file.path().to_str().expect("a path");
+    let check = |more: &[&str]| {
+        run(&[&["check", "-f", path, "--format", "json", "--glusterfs", "/none"], more].concat())
+    };
+    let both = object(&check(&[]));
+    let of = |n: usize| (both[n]["storage"].as_str(), outcomes(&both[n], "layout"));
+    assert_eq!((of(0), of(1)), ((Some("one"), vec!["failed"]), (Some("two"), vec!["warning"])));
+    let ran = check(&["--storage", "two"]);
+    assert_eq!(
+        (object(&ran).as_array().map(Vec::len), outcomes(&object(&ran)[0], "quota-daemon")),
+        (Some(1), vec!["ok"])
+    );
+    assert_eq!(check(&["--storage", "three"]).code, Some(2));
+    std::fs::write(file.path(), "kind: KadaluStorag\n").expect("it is written");
+    let ran = check(&[]);
+    assert!(ran.code == Some(2) && ran.stderr.contains(":1:7: kind: "), "{ran:?}");
+}
+
+#[test]
 fn servers_that_do_not_answer_leave_the_others_their_word() {
     let volfiles = volfiles();
     let server = VolfileServer::start(&volfiles);

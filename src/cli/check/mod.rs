@@ -3,7 +3,7 @@
 mod table;
 mod watch;
 
-use std::{fs, io::Read, path::PathBuf, time::SystemTime};
+use std::{path::PathBuf, time::SystemTime};
 
 use clap::{Args, ValueEnum, builder::FalseyValueParser};
 use glusterd_client::{
@@ -14,7 +14,7 @@ use glusterd_client::{
     },
     storage::{
         check::{self, Outcome, Report, check, quota_daemon},
-        config::{self, Storage},
+        config::Storage,
         enforced,
         parameters::{Allow, Parameters, PvKind},
         record::QuotaPolicy,
@@ -31,10 +31,8 @@ use super::{
     output::{Format, shown},
     quota::bricks::Mounted,
     servers::{Reaching, seconds},
+    storage_file,
 };
-
-/// Bytes of a configuration that are read.
-const MAX_FILE: u64 = 4 << 20;
 
 /// Check whether a volume can be the home of PVs: servers, volume, versions, bricks
 ///
@@ -188,7 +186,7 @@ impl CheckVolume {
             return Ok(vec![subject(None, &Parameters { servers, volume, ..Parameters::default() })]);
         };
         let mut subjects = Vec::new();
-        for storage in read(file)? {
+        for storage in storage_file::storages(file)? {
             match storage {
                 Storage::External(storage) if self.wants(&storage.name) => {
                     subjects.push(subject(Some(storage.name.clone()), &storage.parameters));
@@ -232,23 +230,6 @@ impl Subject {
     fn name(&self) -> &str {
         self.storage.as_deref().unwrap_or(&self.volume)
     }
-}
-
-fn read(file: &std::path::Path) -> Result<Vec<Storage>, Failure> {
-    let usage = |message: String| Failure::new(Exit::Usage, message);
-    let mut text = Vec::new();
-    let read = fs::File::open(file).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut text));
-    read.map_err(|error| usage(format!("cannot read {}: {error}", file.display())))?;
-    if text.len() as u64 > MAX_FILE {
-        return Err(usage(format!("{} has more than {MAX_FILE} bytes", file.display())));
-    }
-    config::read(&text).map_err(|faults| {
-        let line = |fault: &config::Fault| {
-            let place = fault.line.zip(fault.column).map(|(line, column)| format!("{line}:{column}: "));
-            format!("{}:{} {}", file.display(), place.unwrap_or_default(), shown(&fault.message))
-        };
-        usage(faults.iter().map(line).collect::<Vec<_>>().join("\n"))
-    })
 }
 
 /// Looks at a volume, and at its bricks through a mount host where there is one.

@@ -39,7 +39,7 @@ fn the_rfc() {
 
 #[test]
 fn defaults_of_kadalus_definition_contradict_nobody() {
-    let object = |spec: serde_json::Value| {
+    let object = |spec: Value| {
         let mut object = json!({"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "pool"},
             "spec": {"type": "External", "details": {"gluster_hosts": ["g1"], "gluster_volname": "vol"}}});
         object["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
