@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{io::ErrorKind, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{
@@ -302,7 +302,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             Stop::End(End::Io(error)) => match TlsError::of(&error) {
                 Some(tls) => (tls.to_string(), true),
-                None if early(error.kind() == std::io::ErrorKind::ConnectionReset) => {
+                None if early(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)) => {
                     (explain_early_close(self.tls).to_owned(), true)
                 }
                 None => (error.to_string(), false),

@@ -91,7 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T> Wire<S, T> {
             self.input.reserve(room);
             let read = poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input);
             // Who has hung up may have said why before, such as a TLS alert.
-            if let (Poll::Ready(Err(error)), Poll::Pending | Poll::Ready(Ok(0))) = (flushed, &read) {
+            if let (Poll::Ready(Err(error)), Poll::Pending) = (flushed, &read) {
                 return Poll::Ready(Err(error));
             }
             match ready!(read)? {

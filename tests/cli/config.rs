@@ -89,7 +89,7 @@ fn class_names_and_json() {
 #[test]
 fn files_that_are_none() {
     let missing = config("missing.yaml", &[]);
-    assert_eq!((missing.code, missing.stdout.as_str()), (Some(1), ""));
+    assert_eq!((missing.code, missing.stdout.as_str()), (Some(2), ""));
     assert!(missing.stderr.starts_with("kadalu: cannot read "), "{}", missing.stderr);
     // Standard input, of which nothing comes.
     run(&["config", "-"]).fails(
