@@ -19,7 +19,7 @@ use super::{
     hands::Hands,
     lease::jittered,
     metrics::{Figures, Shown},
-    plan::{Look, plan},
+    plan::{Action, Look, conditions::OF_BRICKS, plan},
     probe::{Prober, completed},
     stores::Stores,
     troubles::Troubles,
@@ -62,7 +62,7 @@ struct Said {
 
 /// Something that was waited for.
 enum Done {
-    Looked(String, Report),
+    Looked(String, Box<Report>),
     Asked(Result<Said, String>),
 }
 
@@ -87,8 +87,8 @@ pub(super) struct Controller<P, D> {
     /// When the driver is to be asked, and when it was; none while it is.
     ask: Option<Instant>,
     asked: Option<Instant>,
-    /// The PVs of which it was asked.
-    handles: BTreeSet<String>,
+    /// The PVs and storages of which it was asked.
+    subjects: BTreeSet<String>,
     retries: BTreeMap<String, Retry>,
     work: JoinSet<Done>,
 }
@@ -116,7 +116,7 @@ impl<P: Prober, D: Driver> Controller<P, D> {
             said: None,
             ask: Some(Instant::now()),
             asked: None,
-            handles: BTreeSet::new(),
+            subjects: BTreeSet::new(),
             retries: BTreeMap::new(),
             work: JoinSet::new(),
         }
@@ -129,20 +129,22 @@ impl<P: Prober, D: Driver> Controller<P, D> {
             () = stop.cancelled() => return,
         }
         loop {
-            if *leader.borrow_and_update() {
+            let leads = *leader.borrow_and_update();
+            if leads {
                 tokio::select! {
                     () = self.pass() => {}
                     // What was begun is done by the next who leads.
                     () = stop.cancelled() => return,
                 }
             }
-            let due = self.due();
+            // Who does not lead begins nothing, so nothing of that is due.
+            let due = if leads { self.due() } else { Instant::now() + self.options.check_interval };
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.stores.changed() => tokio::time::sleep(QUIET).await,
                 Some(done) = self.work.join_next() => match done {
                     Ok(done) => self.done(done),
-                    // A panic of a look: it is begun again with the next pass.
+                    // A panic, which ends the process of a release.
                     Err(error) => self.troubles.set("a look", Some(error.to_string())),
                 },
                 () = tokio::time::sleep_until(due) => {}
@@ -165,7 +167,7 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         match done {
             Done::Looked(target, report) => {
                 if let Some(looked) = self.looked.get_mut(&target) {
-                    looked.report = Some(completed(report, looked.report.as_deref()));
+                    looked.report = Some(completed(*report, looked.report.as_deref()));
                     looked.due = Some(Instant::now() + jittered(self.options.check_interval));
                 }
             }
@@ -191,12 +193,13 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         let reports =
             self.looked.iter().filter_map(|(target, looked)| Some((target.clone(), looked.report.clone()?)));
         let reports = reports.collect::<BTreeMap<_, _>>();
-        let (mut looks, mut handles, mut shown) = (Vec::new(), BTreeSet::new(), Vec::new());
+        let (mut looks, mut subjects, mut shown) = (Vec::new(), BTreeSet::new(), Vec::new());
         let mut plans = Vec::new();
         for object in &objects {
             let driver = self.driver_view(&object.name);
             let world = seen.world(self, &objects, object, &reports, driver, &now);
-            handles.extend(world.users.handles.iter().cloned());
+            subjects.extend(world.users.handles.iter().cloned());
+            subjects.extend(object.status.in_force.as_ref().map(|_| object.name.clone()));
             let outcome = plan(&world);
             if !object.is_foreign() {
                 shown.push(Shown::of(object, &outcome.looks, &reports));
@@ -206,7 +209,7 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         }
         self.figures.show(shown);
         self.look(looks);
-        self.ask_driver(&objects, handles);
+        self.ask_driver(&objects, subjects);
         let keys = objects.iter().map(Object::key).collect::<BTreeSet<_>>();
         self.retries.retain(|key, _| keys.contains(key));
         self.troubles.keep(|what| !what.contains('/') || keys.contains(what));
@@ -215,7 +218,7 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         }
     }
 
-    async fn act(&mut self, object: &Object, actions: Vec<super::plan::Action>) {
+    async fn act(&mut self, object: &Object, actions: Vec<Action>) {
         let key = object.key();
         if actions.is_empty() {
             self.retries.remove(&key);
@@ -259,20 +262,20 @@ impl<P: Prober, D: Driver> Controller<P, D> {
             self.work.spawn(async move {
                 // It is never closed.
                 let _place = places.acquire().await;
-                Done::Looked(name, prober.look(target, bricks && !seen).await)
+                Done::Looked(name, Box::new(prober.look(target, bricks && !seen).await))
             });
         }
     }
 
-    /// Asks the driver where its time has come, or other PVs are there.
-    fn ask_driver(&mut self, objects: &[Object], handles: BTreeSet<String>) {
+    /// Asks the driver where its time has come, or there is something else to ask of.
+    fn ask_driver(&mut self, objects: &[Object], subjects: BTreeSet<String>) {
         let Some(driver) = self.driver.clone() else { return };
         let now = Instant::now();
-        if handles != self.handles
+        if subjects != self.subjects
             && let Some(ask) = &mut self.ask
         {
             *ask = (*ask).min(self.asked.map_or(now, |asked| asked + DRIVER)).max(now);
-            self.handles = handles;
+            self.subjects = subjects;
         }
         if self.ask.is_none_or(|ask| now < ask) {
             return;
@@ -317,7 +320,7 @@ impl<P: Prober, D: Driver> Controller<P, D> {
 
 /// Whether the state of the bricks was asked for.
 fn has_bricks(report: &Report) -> bool {
-    report.findings.iter().any(|finding| super::plan::conditions::OF_BRICKS.contains(&finding.code))
+    report.findings.iter().any(|finding| OF_BRICKS.contains(&finding.code))
 }
 
 /// What all storages share.
