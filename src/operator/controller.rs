@@ -16,20 +16,18 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Options,
     driver::Driver,
-    hands::Hands,
+    expected::Expected,
+    hands::{Hands, Written},
     lease::jittered,
     metrics::{Figures, Shown},
     plan::{Action, Look, conditions::OF_BRICKS, plan},
     probe::{Prober, completed},
+    seen::Seen,
     stores::Stores,
     troubles::Troubles,
-    users::Volumes,
-    world::{CONFIG_MAP, Class, DriverView, Object, World, class_names},
+    world::{DriverView, Object},
 };
-use crate::storage::{
-    check::Report,
-    config::{ClassStyle, Storage},
-};
+use crate::storage::{check::Report, config::ClassStyle};
 
 /// Changes come in bursts: of our own writes, and of whoever applies many files.
 const QUIET: Duration = Duration::from_millis(20);
@@ -90,6 +88,8 @@ pub(super) struct Controller<P, D> {
     /// The PVs and storages of which it was asked.
     subjects: BTreeSet<String>,
     retries: BTreeMap<String, Retry>,
+    /// By storage, what was written for it and not seen yet.
+    expected: BTreeMap<String, Vec<Expected>>,
     work: JoinSet<Done>,
 }
 
@@ -118,6 +118,7 @@ impl<P: Prober, D: Driver> Controller<P, D> {
             asked: None,
             subjects: BTreeSet::new(),
             retries: BTreeMap::new(),
+            expected: BTreeMap::new(),
             work: JoinSet::new(),
         }
     }
@@ -159,7 +160,8 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         let looks = self.looked.values().filter_map(|looked| looked.due);
         let retries = self.retries.values().map(|retry| retry.at);
         let ask = self.ask.filter(|_| self.driver.is_some());
-        let first = looks.chain(retries).chain(ask).min();
+        let expected = self.expected.values().flatten().map(|expected| expected.until);
+        let first = looks.chain(retries).chain(ask).chain(expected).min();
         first.unwrap_or_else(|| Instant::now() + self.options.check_interval)
     }
 
@@ -189,7 +191,7 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         let objects = self.stores.storages.state();
         let mut objects = objects.iter().map(|object| Object::read(object)).collect::<Vec<_>>();
         objects.sort_by_key(Object::key);
-        let seen = Seen::new(self, &objects);
+        let seen = Seen::new(&self.stores, &self.options.settings, &objects);
         let reports =
             self.looked.iter().filter_map(|(target, looked)| Some((target.clone(), looked.report.clone()?)));
         let reports = reports.collect::<BTreeMap<_, _>>();
@@ -197,7 +199,7 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         let mut plans = Vec::new();
         for object in &objects {
             let driver = self.driver_view(&object.name);
-            let world = seen.world(self, &objects, object, &reports, driver, &now);
+            let world = seen.world(&self.options.settings, &objects, object, &reports, driver, &now);
             subjects.extend(world.users.handles.iter().cloned());
             subjects.extend(object.status.in_force.as_ref().map(|_| object.name.clone()));
             let outcome = plan(&world);
@@ -212,6 +214,12 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         self.ask_driver(&objects, subjects);
         let keys = objects.iter().map(Object::key).collect::<BTreeSet<_>>();
         self.retries.retain(|key, _| keys.contains(key));
+        let stores = &self.stores;
+        self.expected.retain(|key, expected| {
+            let namespace = key.split('/').next().unwrap_or_default();
+            expected.retain(|one| !one.is_over(stores.version(namespace, &one.written).as_deref()));
+            !expected.is_empty()
+        });
         self.troubles.keep(|what| !what.contains('/') || keys.contains(what));
         for (object, actions) in plans {
             self.act(object, actions).await;
@@ -220,6 +228,9 @@ impl<P: Prober, D: Driver> Controller<P, D> {
 
     async fn act(&mut self, object: &Object, actions: Vec<Action>) {
         let key = object.key();
+        if self.expected.contains_key(&key) {
+            return;
+        }
         if actions.is_empty() {
             self.retries.remove(&key);
             return self.troubles.set(&key, None);
@@ -227,7 +238,16 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         if self.retries.get(&key).is_some_and(|retry| Instant::now() < retry.at) {
             return;
         }
-        let failed = match self.hands.act(object, actions).await {
+        let (written, done) = self.hands.act(object, actions).await;
+        let expect = |written: Written| {
+            let seen = self.stores.version(&object.namespace, &written);
+            Expected::new(written, seen)
+        };
+        let expected = written.into_iter().map(expect).collect::<Vec<_>>();
+        if !expected.is_empty() {
+            self.expected.insert(key.clone(), expected);
+        }
+        let failed = match done {
             Ok(()) => {
                 self.figures.reconciled();
                 self.retries.remove(&key);
@@ -321,72 +341,4 @@ impl<P: Prober, D: Driver> Controller<P, D> {
 /// Whether the state of the bricks was asked for.
 fn has_bricks(report: &Report) -> bool {
     report.findings.iter().any(|finding| OF_BRICKS.contains(&finding.code))
-}
-
-/// What all storages share.
-struct Seen {
-    volumes: Volumes,
-    classes: BTreeMap<String, Class>,
-    entries: BTreeMap<String, String>,
-    /// Storages by the names of their classes.
-    owners: BTreeMap<String, String>,
-    /// The oldest storage of each name, by its place.
-    oldest: HashMap<String, usize>,
-}
-
-impl Seen {
-    fn new<P, D>(controller: &Controller<P, D>, objects: &[Object]) -> Self {
-        let stores = &controller.stores;
-        let volumes = Volumes::read(&stores.volumes.state(), &controller.options.settings.driver);
-        let classes = stores.classes.state();
-        let classes =
-            classes.iter().filter_map(|class| Some((class.metadata.name.clone()?, Class::read(class))));
-        let map =
-            stores.maps.state().into_iter().find(|map| map.metadata.name.as_deref() == Some(CONFIG_MAP));
-        let entries = map.and_then(|map| map.data.clone()).unwrap_or_default();
-        let mut oldest = HashMap::<String, usize>::new();
-        for (place, object) in objects.iter().enumerate().filter(|(_, object)| !object.is_foreign()) {
-            let first = oldest.entry(object.name.clone()).or_insert(place);
-            if object.is_before(&objects[*first]) {
-                *first = place;
-            }
-        }
-        let external = objects.iter().filter(|object| matches!(object.config, Ok(Storage::External(_))));
-        let owners =
-            external.flat_map(|object| class_names(&object.name).map(|class| (class, object.name.clone())));
-        Self { volumes, classes: classes.collect(), entries, owners: owners.collect(), oldest }
-    }
-
-    fn world<'w, P, D>(
-        &self,
-        controller: &'w Controller<P, D>,
-        objects: &[Object],
-        object: &'w Object,
-        reports: &'w BTreeMap<String, Arc<Report>>,
-        driver: DriverView,
-        now: &'w str,
-    ) -> World<'w> {
-        let oldest = self.oldest.get(&object.name).map(|place| objects[*place].key());
-        let key = object.key();
-        let names = class_names(&object.name);
-        let classes = self.classes.iter();
-        let classes =
-            classes.filter(|(name, class)| names.contains(name) || class.storage.as_ref() == Some(&key));
-        World {
-            settings: &controller.options.settings,
-            object,
-            rival: oldest.filter(|oldest| *oldest != key),
-            classes: classes.map(|(name, class)| (name.clone(), class.clone())).collect(),
-            entry: self.entries.get(&format!("{}.info", object.name)).cloned(),
-            users: self.volumes.of(
-                &object.name,
-                object.status.volume_id.as_deref(),
-                object.in_force().as_ref(),
-                &self.owners,
-            ),
-            reports,
-            driver,
-            now,
-        }
-    }
 }
