@@ -16,20 +16,18 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Options,
     driver::Driver,
-    hands::Hands,
+    expected::Expected,
+    hands::{Hands, Written},
     lease::jittered,
     metrics::{Figures, Shown},
-    plan::{Look, plan},
+    plan::{Action, Look, conditions::OF_BRICKS, plan},
     probe::{Prober, completed},
+    seen::Seen,
     stores::Stores,
     troubles::Troubles,
-    users::Volumes,
-    world::{CONFIG_MAP, Class, DriverView, Object, World, class_names},
+    world::{DriverView, Object},
 };
-use crate::storage::{
-    check::Report,
-    config::{ClassStyle, Storage},
-};
+use crate::storage::{check::Report, config::ClassStyle};
 
 /// Changes come in bursts: of our own writes, and of whoever applies many files.
 const QUIET: Duration = Duration::from_millis(20);
@@ -62,7 +60,7 @@ struct Said {
 
 /// Something that was waited for.
 enum Done {
-    Looked(String, Report),
+    Looked(String, Box<Report>),
     Asked(Result<Said, String>),
 }
 
@@ -87,9 +85,11 @@ pub(super) struct Controller<P, D> {
     /// When the driver is to be asked, and when it was; none while it is.
     ask: Option<Instant>,
     asked: Option<Instant>,
-    /// The PVs of which it was asked.
-    handles: BTreeSet<String>,
+    /// The PVs and storages of which it was asked.
+    subjects: BTreeSet<String>,
     retries: BTreeMap<String, Retry>,
+    /// By storage, what was written for it and not seen yet.
+    expected: BTreeMap<String, Vec<Expected>>,
     work: JoinSet<Done>,
 }
 
@@ -116,8 +116,9 @@ impl<P: Prober, D: Driver> Controller<P, D> {
             said: None,
             ask: Some(Instant::now()),
             asked: None,
-            handles: BTreeSet::new(),
+            subjects: BTreeSet::new(),
             retries: BTreeMap::new(),
+            expected: BTreeMap::new(),
             work: JoinSet::new(),
         }
     }
@@ -129,20 +130,22 @@ impl<P: Prober, D: Driver> Controller<P, D> {
             () = stop.cancelled() => return,
         }
         loop {
-            if *leader.borrow_and_update() {
+            let leads = *leader.borrow_and_update();
+            if leads {
                 tokio::select! {
                     () = self.pass() => {}
                     // What was begun is done by the next who leads.
                     () = stop.cancelled() => return,
                 }
             }
-            let due = self.due();
+            // Who does not lead begins nothing, so nothing of that is due.
+            let due = if leads { self.due() } else { Instant::now() + self.options.check_interval };
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.stores.changed() => tokio::time::sleep(QUIET).await,
                 Some(done) = self.work.join_next() => match done {
                     Ok(done) => self.done(done),
-                    // A panic of a look: it is begun again with the next pass.
+                    // A panic, which ends the process of a release.
                     Err(error) => self.troubles.set("a look", Some(error.to_string())),
                 },
                 () = tokio::time::sleep_until(due) => {}
@@ -157,7 +160,8 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         let looks = self.looked.values().filter_map(|looked| looked.due);
         let retries = self.retries.values().map(|retry| retry.at);
         let ask = self.ask.filter(|_| self.driver.is_some());
-        let first = looks.chain(retries).chain(ask).min();
+        let expected = self.expected.values().flatten().map(|expected| expected.until);
+        let first = looks.chain(retries).chain(ask).chain(expected).min();
         first.unwrap_or_else(|| Instant::now() + self.options.check_interval)
     }
 
@@ -165,7 +169,7 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         match done {
             Done::Looked(target, report) => {
                 if let Some(looked) = self.looked.get_mut(&target) {
-                    looked.report = Some(completed(report, looked.report.as_deref()));
+                    looked.report = Some(completed(*report, looked.report.as_deref()));
                     looked.due = Some(Instant::now() + jittered(self.options.check_interval));
                 }
             }
@@ -187,16 +191,17 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         let objects = self.stores.storages.state();
         let mut objects = objects.iter().map(|object| Object::read(object)).collect::<Vec<_>>();
         objects.sort_by_key(Object::key);
-        let seen = Seen::new(self, &objects);
+        let seen = Seen::new(&self.stores, &self.options.settings, &objects);
         let reports =
             self.looked.iter().filter_map(|(target, looked)| Some((target.clone(), looked.report.clone()?)));
         let reports = reports.collect::<BTreeMap<_, _>>();
-        let (mut looks, mut handles, mut shown) = (Vec::new(), BTreeSet::new(), Vec::new());
+        let (mut looks, mut subjects, mut shown) = (Vec::new(), BTreeSet::new(), Vec::new());
         let mut plans = Vec::new();
         for object in &objects {
             let driver = self.driver_view(&object.name);
-            let world = seen.world(self, &objects, object, &reports, driver, &now);
-            handles.extend(world.users.handles.iter().cloned());
+            let world = seen.world(&self.options.settings, &objects, object, &reports, driver, &now);
+            subjects.extend(world.users.handles.iter().cloned());
+            subjects.extend(object.status.in_force.as_ref().map(|_| object.name.clone()));
             let outcome = plan(&world);
             if !object.is_foreign() {
                 shown.push(Shown::of(object, &outcome.looks, &reports));
@@ -206,17 +211,26 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         }
         self.figures.show(shown);
         self.look(looks);
-        self.ask_driver(&objects, handles);
+        self.ask_driver(&objects, subjects);
         let keys = objects.iter().map(Object::key).collect::<BTreeSet<_>>();
         self.retries.retain(|key, _| keys.contains(key));
+        let stores = &self.stores;
+        self.expected.retain(|key, expected| {
+            let namespace = key.split('/').next().unwrap_or_default();
+            expected.retain(|one| !one.is_over(stores.version(namespace, &one.written).as_deref()));
+            !expected.is_empty()
+        });
         self.troubles.keep(|what| !what.contains('/') || keys.contains(what));
         for (object, actions) in plans {
             self.act(object, actions).await;
         }
     }
 
-    async fn act(&mut self, object: &Object, actions: Vec<super::plan::Action>) {
+    async fn act(&mut self, object: &Object, actions: Vec<Action>) {
         let key = object.key();
+        if self.expected.contains_key(&key) {
+            return;
+        }
         if actions.is_empty() {
             self.retries.remove(&key);
             return self.troubles.set(&key, None);
@@ -224,7 +238,16 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         if self.retries.get(&key).is_some_and(|retry| Instant::now() < retry.at) {
             return;
         }
-        let failed = match self.hands.act(object, actions).await {
+        let (written, done) = self.hands.act(object, actions).await;
+        let expect = |written: Written| {
+            let seen = self.stores.version(&object.namespace, &written);
+            Expected::new(written, seen)
+        };
+        let expected = written.into_iter().map(expect).collect::<Vec<_>>();
+        if !expected.is_empty() {
+            self.expected.insert(key.clone(), expected);
+        }
+        let failed = match done {
             Ok(()) => {
                 self.figures.reconciled();
                 self.retries.remove(&key);
@@ -259,20 +282,20 @@ impl<P: Prober, D: Driver> Controller<P, D> {
             self.work.spawn(async move {
                 // It is never closed.
                 let _place = places.acquire().await;
-                Done::Looked(name, prober.look(target, bricks && !seen).await)
+                Done::Looked(name, Box::new(prober.look(target, bricks && !seen).await))
             });
         }
     }
 
-    /// Asks the driver where its time has come, or other PVs are there.
-    fn ask_driver(&mut self, objects: &[Object], handles: BTreeSet<String>) {
+    /// Asks the driver where its time has come, or there is something else to ask of.
+    fn ask_driver(&mut self, objects: &[Object], subjects: BTreeSet<String>) {
         let Some(driver) = self.driver.clone() else { return };
         let now = Instant::now();
-        if handles != self.handles
+        if subjects != self.subjects
             && let Some(ask) = &mut self.ask
         {
             *ask = (*ask).min(self.asked.map_or(now, |asked| asked + DRIVER)).max(now);
-            self.handles = handles;
+            self.subjects = subjects;
         }
         if self.ask.is_none_or(|ask| now < ask) {
             return;
@@ -317,73 +340,5 @@ impl<P: Prober, D: Driver> Controller<P, D> {
 
 /// Whether the state of the bricks was asked for.
 fn has_bricks(report: &Report) -> bool {
-    report.findings.iter().any(|finding| super::plan::conditions::OF_BRICKS.contains(&finding.code))
-}
-
-/// What all storages share.
-struct Seen {
-    volumes: Volumes,
-    classes: BTreeMap<String, Class>,
-    entries: BTreeMap<String, String>,
-    /// Storages by the names of their classes.
-    owners: BTreeMap<String, String>,
-    /// The oldest storage of each name, by its place.
-    oldest: HashMap<String, usize>,
-}
-
-impl Seen {
-    fn new<P, D>(controller: &Controller<P, D>, objects: &[Object]) -> Self {
-        let stores = &controller.stores;
-        let volumes = Volumes::read(&stores.volumes.state(), &controller.options.settings.driver);
-        let classes = stores.classes.state();
-        let classes =
-            classes.iter().filter_map(|class| Some((class.metadata.name.clone()?, Class::read(class))));
-        let map =
-            stores.maps.state().into_iter().find(|map| map.metadata.name.as_deref() == Some(CONFIG_MAP));
-        let entries = map.and_then(|map| map.data.clone()).unwrap_or_default();
-        let mut oldest = HashMap::<String, usize>::new();
-        for (place, object) in objects.iter().enumerate().filter(|(_, object)| !object.is_foreign()) {
-            let first = oldest.entry(object.name.clone()).or_insert(place);
-            if object.is_before(&objects[*first]) {
-                *first = place;
-            }
-        }
-        let external = objects.iter().filter(|object| matches!(object.config, Ok(Storage::External(_))));
-        let owners =
-            external.flat_map(|object| class_names(&object.name).map(|class| (class, object.name.clone())));
-        Self { volumes, classes: classes.collect(), entries, owners: owners.collect(), oldest }
-    }
-
-    fn world<'w, P, D>(
-        &self,
-        controller: &'w Controller<P, D>,
-        objects: &[Object],
-        object: &'w Object,
-        reports: &'w BTreeMap<String, Arc<Report>>,
-        driver: DriverView,
-        now: &'w str,
-    ) -> World<'w> {
-        let oldest = self.oldest.get(&object.name).map(|place| objects[*place].key());
-        let key = object.key();
-        let names = class_names(&object.name);
-        let classes = self.classes.iter();
-        let classes =
-            classes.filter(|(name, class)| names.contains(name) || class.storage.as_ref() == Some(&key));
-        World {
-            settings: &controller.options.settings,
-            object,
-            rival: oldest.filter(|oldest| *oldest != key),
-            classes: classes.map(|(name, class)| (name.clone(), class.clone())).collect(),
-            entry: self.entries.get(&format!("{}.info", object.name)).cloned(),
-            users: self.volumes.of(
-                &object.name,
-                object.status.volume_id.as_deref(),
-                object.in_force().as_ref(),
-                &self.owners,
-            ),
-            reports,
-            driver,
-            now,
-        }
-    }
+    report.findings.iter().any(|finding| OF_BRICKS.contains(&finding.code))
 }

@@ -22,6 +22,23 @@ use crate::storage::config::{API_VERSION, KIND};
 /// Bytes of an event's note: the API allows 1024.
 const MAX_NOTE: usize = 1000;
 
+/// An object that was written.
+#[derive(Debug, Clone)]
+pub(super) struct Written {
+    pub(super) kind: Kind,
+    pub(super) name: String,
+    /// Its version then; none where it was deleted.
+    pub(super) version: Option<String>,
+}
+
+/// What kind of object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Storage,
+    Class,
+    Map,
+}
+
 /// Who does what was planned.
 pub(super) struct Hands {
     client: Client,
@@ -35,47 +52,71 @@ impl Hands {
         Self { recorder: Recorder::new(client.clone(), reporter), client, namespace: namespace.to_owned() }
     }
 
-    /// Does them one after the other; the first that fails is the last.
-    pub(super) async fn act(&self, object: &Object, actions: Vec<Action>) -> Result<(), kube::Error> {
+    /// Does them one after the other; the first that fails is the last. What was written is told in any case.
+    pub(super) async fn act(
+        &self,
+        object: &Object,
+        actions: Vec<Action>,
+    ) -> (Vec<Written>, Result<(), kube::Error>) {
         // What is written of the object itself is refused where it has changed meanwhile.
         let mut version = object.resource_version.clone();
+        let mut written = Vec::new();
         for action in actions {
-            self.one(object, &mut version, action).await?;
+            match self.one(object, &mut version, action).await {
+                Ok(one) => written.extend(one.map(|(kind, name, version)| Written { kind, name, version })),
+                Err(error) => return (written, Err(error)),
+            }
         }
-        Ok(())
+        (written, Ok(()))
     }
 
-    async fn one(&self, object: &Object, version: &mut String, action: Action) -> Result<(), kube::Error> {
-        match action {
+    async fn one(
+        &self,
+        object: &Object,
+        version: &mut String,
+        action: Action,
+    ) -> Result<Option<(Kind, String, Option<String>)>, kube::Error> {
+        let classes = || Api::<StorageClass>::all(self.client.clone());
+        Ok(Some(match action {
             Action::Hold => {
                 let finalizers = object.finalizers.iter().cloned().chain([FINALIZER.to_owned()]);
                 *version = self.finalizers(object, version, finalizers.collect()).await?;
+                (Kind::Storage, object.name.clone(), Some(version.clone()))
             }
             Action::Release => {
                 let finalizers =
                     object.finalizers.iter().filter(|finalizer| *finalizer != FINALIZER).cloned();
                 gone(self.finalizers(object, version, finalizers.collect()).await)?;
                 info!(target: "kadalu", storage = object.key(), "deleted, with all that was made of it");
+                (Kind::Storage, object.name.clone(), None)
             }
-            Action::WriteEntry(text) => self.entry(&object.name, Some(text)).await?,
-            Action::RemoveEntry => self.entry(&object.name, None).await?,
+            Action::WriteEntry(text) => {
+                (Kind::Map, CONFIG_MAP.to_owned(), self.entry(&object.name, Some(text)).await?)
+            }
+            Action::RemoveEntry => (Kind::Map, CONFIG_MAP.to_owned(), self.entry(&object.name, None).await?),
             Action::ApplyClass { class, force } => {
                 let name = class["metadata"]["name"].as_str().unwrap_or_default().to_owned();
                 let parameters = PatchParams { force, ..PatchParams::apply(MANAGER) };
-                let classes = Api::<StorageClass>::all(self.client.clone());
-                classes.patch(&name, &parameters, &Patch::Apply(&class)).await?;
+                let patched = classes().patch(&name, &parameters, &Patch::Apply(&class)).await?;
                 info!(target: "kadalu", storage = object.key(), class = name, "storage class applied");
+                (Kind::Class, name, patched.resource_version())
             }
             Action::DeleteClass { name, uid } => {
                 let preconditions = Some(Preconditions { uid: Some(uid), resource_version: None });
                 let parameters = DeleteParams { preconditions, ..Default::default() };
-                gone(Api::<StorageClass>::all(self.client.clone()).delete(&name, &parameters).await)?;
+                gone(classes().delete(&name, &parameters).await)?;
                 info!(target: "kadalu", storage = object.key(), class = name, "storage class deleted");
+                (Kind::Class, name, None)
             }
-            Action::WriteStatus(status) => *version = self.status(object, version, &status).await?,
-            Action::Tell(told) => self.tell(object, told).await,
-        }
-        Ok(())
+            Action::WriteStatus(status) => {
+                *version = self.status(object, version, &status).await?;
+                (Kind::Storage, object.name.clone(), Some(version.clone()))
+            }
+            Action::Tell(told) => {
+                self.tell(object, told).await;
+                return Ok(None);
+            }
+        }))
     }
 
     fn storages(&self, namespace: &str) -> Api<DynamicObject> {
@@ -114,20 +155,21 @@ impl Hands {
     }
 
     /// Writes one key of the ConfigMap, or takes it out; the others are not touched.
-    async fn entry(&self, storage: &str, text: Option<String>) -> Result<(), kube::Error> {
+    async fn entry(&self, storage: &str, text: Option<String>) -> Result<Option<String>, kube::Error> {
         let maps = Api::<ConfigMap>::namespaced(self.client.clone(), &self.namespace);
         let key = format!("{storage}.info");
         let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
         let patch = json!({ "data": { &key: text } });
-        match (maps.patch(CONFIG_MAP, &parameters, &Patch::Merge(patch)).await, text) {
-            (Err(kube::Error::Api(status)), None) if status.code == 404 => Ok(()),
+        let written = match (maps.patch(CONFIG_MAP, &parameters, &Patch::Merge(patch)).await, text) {
+            (Err(kube::Error::Api(status)), None) if status.code == 404 => return Ok(None),
             (Err(kube::Error::Api(status)), Some(text)) if status.code == 404 => {
                 let map = json!({ "metadata": { "name": CONFIG_MAP }, "data": { key: text } });
                 let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
-                maps.create(&parameters, &read(map)?).await.map(drop)
+                maps.create(&parameters, &read(map)?).await?
             }
-            (patched, _) => patched.map(drop),
-        }
+            (patched, _) => patched?,
+        };
+        Ok(written.resource_version())
     }
 
     /// The status says it too: an event that is lost is no reason to do anything again.

@@ -72,7 +72,7 @@ impl Candidate {
             (Step::Wait, _) => return Ok(()),
             (_, None) => {
                 let metadata = ObjectMeta { name: Some(LEASE.to_owned()), ..Default::default() };
-                let lease = Object { metadata, spec: Some(self.spec(None, true)), ..Default::default() };
+                let lease = Object { metadata, spec: Some(self.spec(None, true)) };
                 self.api.create(&PostParams::default(), &lease).await
             }
             (step, Some(found)) => {

@@ -153,3 +153,74 @@ fn gauges(
     of.into_iter()
         .try_for_each(|(labels, value)| ConstGauge::new(value).encode(family.encode_family(&labels)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        operator::world::Target,
+        storage::{
+            check::{Facts, Finding},
+            parameters::{Allow, PvKind},
+            record::QuotaPolicy,
+        },
+    };
+
+    #[test]
+    fn a_scrape_says_what_is_met_and_who_leads() {
+        let object = json!({
+            "apiVersion": "v", "kind": "k", "metadata": { "name": "s", "namespace": "ns" }, "spec": {},
+            "status": { "conditions": [
+                { "type": "Ready", "status": "True", "reason": "r", "message": "m", "lastTransitionTime": "t" },
+                { "type": "Drifted", "status": "False", "reason": "r", "message": "m", "lastTransitionTime": "t" },
+                { "type": "QuotaEnforced", "status": "Unknown", "reason": "r", "message": "m", "lastTransitionTime": "t" },
+            ] },
+        });
+        let object = Object::read(&serde_json::from_value(object).unwrap());
+        let target = Target {
+            servers: Vec::new(),
+            volume: "vol".to_owned(),
+            kind: PvKind::Subdirectory,
+            allow: Allow::default(),
+            quota: QuotaPolicy::default(),
+            check: None,
+        };
+        let finding =
+            |code, outcome| Finding { code, outcome, subject: None, message: String::new(), advice: None };
+        let findings = vec![
+            finding("server", Outcome::Ok),
+            finding("server", Outcome::Failed),
+            finding("layout", Outcome::Warning),
+            finding("tls", Outcome::Ok),
+            finding("file-system", Outcome::Unknown),
+        ];
+        let report = Report { volume: "vol".to_owned(), findings, facts: Facts::default() };
+        let reports = BTreeMap::from([(target.to_string(), Arc::new(report))]);
+        let (leader, leads) = watch::channel(false);
+        let troubles = Troubles::default();
+        let figures = Figures::new(leads, troubles.clone());
+        figures.show(vec![Shown::of(&object, &[Look { target, bricks: false }], &reports)]);
+        leader.send_replace(true);
+        figures.reconciled();
+        troubles.set("storages", Some("no such resource".to_owned()));
+        let text = figures.text();
+        for line in [
+            "kadalu_operator_leader{} 1.0",
+            "kadalu_operator_reconciles_total{} 1",
+            "kadalu_operator_errors_total{} 1",
+            r#"kadalu_storage_condition{storage="ns/s",condition="Ready"} 1.0"#,
+            r#"kadalu_storage_condition{storage="ns/s",condition="Drifted"} 0.0"#,
+            r#"kadalu_assumption{check="server",volume="vol"} 0.0"#,
+            r#"kadalu_assumption{check="layout",volume="vol"} 0.5"#,
+            r#"kadalu_assumption{check="tls",volume="vol"} 1.0"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line:?} is not in\n{text}");
+        }
+        assert!(!text.contains("file-system") && !text.contains("QuotaEnforced"), "{text}");
+        assert_eq!(troubles.lines(), ["storages: no such resource"]);
+        troubles.set("storages", None);
+        assert_eq!((troubles.lines(), troubles.counted()), (Vec::new(), 1));
+    }
+}

@@ -12,14 +12,19 @@ use kube::{
     api::{ApiResource, DynamicObject},
     runtime::{
         WatchStreamExt,
-        reflector::{Lookup, Store, store::Writer},
+        reflector::{Lookup, ObjectRef, Store, store::Writer},
         watcher,
     },
 };
 use serde::de::DeserializeOwned;
 use tokio::{sync::Notify, task::AbortHandle};
 
-use super::{crd::KadaluStorage, troubles::Troubles, world::CONFIG_MAP};
+use super::{
+    crd::KadaluStorage,
+    hands::{Kind, Written},
+    troubles::Troubles,
+    world::CONFIG_MAP,
+};
 
 /// What is in the API, as it was a moment ago. Following ends with it.
 pub(super) struct Stores {
@@ -57,6 +62,25 @@ impl Stores {
         let _ = self.classes.wait_until_ready().await;
         let _ = self.volumes.wait_until_ready().await;
         let _ = self.maps.wait_until_ready().await;
+    }
+
+    /// The version in which something is seen that was written for a storage of this namespace.
+    pub(super) fn version(&self, namespace: &str, written: &Written) -> Option<String> {
+        let name = &written.name;
+        match written.kind {
+            Kind::Storage => {
+                let is = |storage: &DynamicObject| {
+                    storage.metadata.name.as_ref() == Some(name)
+                        && storage.metadata.namespace.as_deref() == Some(namespace)
+                };
+                self.storages.find(is)?.metadata.resource_version.clone()
+            }
+            Kind::Class => self.classes.get(&ObjectRef::new(name))?.metadata.resource_version.clone(),
+            Kind::Map => {
+                let map = self.maps.find(|map| map.metadata.name.as_ref() == Some(name))?;
+                map.metadata.resource_version.clone()
+            }
+        }
     }
 
     /// Something has changed since this was called last.

@@ -42,6 +42,9 @@ pub const CONFIG_MAP: &str = "kadalu-info";
 /// Letters of [`CHECK`] that count.
 const MAX_CHECK: usize = 64;
 
+/// Bytes of each text of a finding: there may be many, and some are a server's words.
+const MAX_FINDING: usize = 512;
+
 /// Which storage classes are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ClassNames {
@@ -300,9 +303,9 @@ impl From<&Finding> for StatusFinding {
         Self {
             code: finding.code.to_owned(),
             outcome: outcome.to_owned(),
-            subject: finding.subject.clone(),
-            message: finding.message.clone(),
-            advice: finding.advice.clone(),
+            subject: finding.subject.as_deref().map(|subject| shown(subject, MAX_FINDING)),
+            message: shown(&finding.message, MAX_FINDING),
+            advice: finding.advice.as_deref().map(|advice| shown(advice, MAX_FINDING)),
         }
     }
 }
@@ -314,5 +317,14 @@ impl fmt::Display for StatusFinding {
         subject.iter().try_for_each(|subject| write!(f, "{subject}: "))?;
         f.write_str(message)?;
         advice.iter().try_for_each(|advice| write!(f, ": {advice}"))
+    }
+}
+
+/// A text without control characters, of at most so many bytes.
+pub(super) fn shown(text: &str, most: usize) -> String {
+    let text = text.replace(|letter: char| letter.is_control(), " ");
+    match text.len() > most {
+        true => format!("{}…", &text[..text.floor_char_boundary(most)]),
+        false => text,
     }
 }

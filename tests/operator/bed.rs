@@ -214,5 +214,7 @@ pub(crate) async fn ready() -> (Api, Script, Operator) {
     until_condition(&api, STORAGE, "Ready", "True Ready").await;
     until_condition(&api, STORAGE, "Drifted", "False InSync").await;
     until_condition(&api, STORAGE, "QuotaEnforced", "Unknown NoVolumes").await;
+    until("the driver has told", || api.get(STORAGE).unwrap()["status"]["capacity"]["available"] == 1024)
+        .await;
     (api, script, operator)
 }

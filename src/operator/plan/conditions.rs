@@ -5,19 +5,20 @@ use std::collections::BTreeSet;
 use super::{
     Action,
     accept::{Decision, Why, failed, is_whole, kept, listed, reachable, replaced, said, unfit},
-    made::Made,
+    made::{Made, changed},
     written,
 };
 use crate::{
     operator::{
         crd::{Change, Condition, KadaluStorageStatus, StatusFinding, Truth},
-        world::{DriverView, Target, World},
+        world::{DriverView, Target, World, shown},
     },
     storage::{
         check::{Outcome, Report},
         config::StorageConfig,
         record::QuotaPolicy,
     },
+    transport::MAX_SERVERS,
 };
 
 pub(super) const READY: &str = "Ready";
@@ -64,7 +65,7 @@ impl<'w> Writer<'w> {
         let what = [std::mem::take(&mut self.changes), std::mem::take(&mut self.restored)].concat();
         if !what.is_empty() {
             self.status.last_change =
-                Some(Change { time: self.world.now.to_owned(), what: cut(what.join("; ")) });
+                Some(Change { time: self.world.now.to_owned(), what: shown(&what.join("; "), MAX_MESSAGE) });
         }
         self.status.conditions.sort_by_key(|one| ORDER.iter().position(|condition| *condition == one.type_));
         written(&self.world.object.status, self.status)
@@ -145,7 +146,7 @@ impl<'w> Writer<'w> {
             // In an order that does not depend on who has answered.
             let learned =
                 facts.servers.iter().filter(|server| !given.contains(server)).collect::<BTreeSet<_>>();
-            self.status.servers = given.iter().chain(learned).cloned().collect();
+            self.status.servers = given.iter().chain(learned).take(MAX_SERVERS).cloned().collect();
         }
         if let Some((total, free)) = facts.capacity {
             let capacity = self.status.capacity.get_or_insert_default();
@@ -336,12 +337,9 @@ impl<'w> Writer<'w> {
     /// What was found before a restart holds until somebody has looked again.
     fn is_still_replaced(&self, config: &StorageConfig) -> bool {
         let before = self.status.conditions.iter().find(|condition| condition.type_ == READY);
+        let report = self.world.reports.get(&Target::of(self.world.object, config).to_string());
         before.is_some_and(|before| before.reason == "VolumeReplaced")
-            && !self
-                .world
-                .reports
-                .get(&Target::of(self.world.object, config).to_string())
-                .is_some_and(|report| unfit(report).is_none())
+            && report.is_none_or(|report| unfit(report).is_some())
     }
 
     /// `Ready` is False.
@@ -370,7 +368,7 @@ impl<'w> Writer<'w> {
             type_: condition.to_owned(),
             status,
             reason,
-            message: cut(message),
+            message: shown(&message, MAX_MESSAGE),
             last_transition_time: since.unwrap_or_else(|| self.world.now.to_owned()),
             observed_generation: self.world.object.generation,
         };
@@ -378,29 +376,6 @@ impl<'w> Writer<'w> {
             Some(before) => *before = condition,
             None => self.status.conditions.push(condition),
         }
-    }
-}
-
-/// What an edit has changed.
-fn changed(before: &StorageConfig, after: &StorageConfig) -> String {
-    let (old, new) = (&before.parameters, &after.parameters);
-    let fields = [
-        ("servers", old.servers != new.servers),
-        ("the volume", old.volume != new.volume),
-        ("options", old.options != new.options),
-        ("single_pv_per_pool", old.kind != new.kind),
-        ("pvReclaimPolicy", old.reclaim != new.reclaim),
-        ("quota", old.quota != new.quota),
-        ("soft_limit", old.soft_limit != new.soft_limit),
-        ("inodes", old.inodes != new.inodes),
-        ("overcommit", old.overcommit != new.overcommit),
-        ("allow", old.allow != new.allow),
-        ("volume_id", before.volume_id != after.volume_id),
-    ];
-    let words = fields.iter().filter(|(_, changed)| *changed).map(|(word, _)| *word).collect::<Vec<_>>();
-    match words.as_slice() {
-        [] => "taken up anew".to_owned(),
-        words => format!("{} changed: for PVs and mounts that are made from now on", words.join(", ")),
     }
 }
 
@@ -414,14 +389,4 @@ fn camel(code: &str) -> String {
             .unwrap_or_default()
     };
     code.split('-').map(word).collect()
-}
-
-/// Without control characters, and no longer than a message may be.
-fn cut(text: String) -> String {
-    let mut text = text.replace(|letter: char| letter.is_control(), " ");
-    if text.len() > MAX_MESSAGE {
-        text.truncate(text.floor_char_boundary(MAX_MESSAGE));
-        text.push('…');
-    }
-    text
 }

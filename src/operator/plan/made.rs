@@ -197,3 +197,26 @@ fn superfluous(world: &World<'_>, names: &[String]) -> Vec<Action> {
     let unused = classes.filter(|(name, _)| !world.users.classes.contains(*name));
     unused.map(|(name, class)| Action::DeleteClass { name: name.clone(), uid: class.uid.clone() }).collect()
 }
+
+/// What an edit has changed.
+pub(super) fn changed(before: &StorageConfig, after: &StorageConfig) -> String {
+    let (old, new) = (&before.parameters, &after.parameters);
+    let fields = [
+        ("servers", old.servers != new.servers),
+        ("the volume", old.volume != new.volume),
+        ("options", old.options != new.options),
+        ("single_pv_per_pool", old.kind != new.kind),
+        ("pvReclaimPolicy", old.reclaim != new.reclaim),
+        ("quota", old.quota != new.quota),
+        ("soft_limit", old.soft_limit != new.soft_limit),
+        ("inodes", old.inodes != new.inodes),
+        ("overcommit", old.overcommit != new.overcommit),
+        ("allow", old.allow != new.allow),
+        ("volume_id", before.volume_id != after.volume_id),
+    ];
+    let words = fields.iter().filter(|(_, changed)| *changed).map(|(word, _)| *word).collect::<Vec<_>>();
+    match words.as_slice() {
+        [] => "taken up anew".to_owned(),
+        words => format!("{} changed: for PVs and mounts that are made from now on", words.join(", ")),
+    }
+}

@@ -135,6 +135,7 @@ fn tell(before: Option<&Condition>, condition: &Condition) -> Option<Told> {
     let Condition { type_, status, reason, message, .. } = condition;
     let is_good = if type_ == conditions::DRIFTED { Truth::False } else { Truth::True };
     let is_new = match before {
+        Some(Condition { status: Truth::Unknown, .. }) if *status == Truth::Unknown => false,
         Some(before) => (before.status, &before.reason) != (*status, reason),
         None => *status != Truth::Unknown && (type_ != conditions::DRIFTED || *status != is_good),
     };

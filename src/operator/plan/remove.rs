@@ -31,6 +31,7 @@ pub(super) fn remove(world: &World<'_>) -> Outcome {
     if !classes.is_empty() {
         return Outcome { actions: classes, looks: Vec::new() };
     }
-    let entry = (object.status.in_force.is_some() && world.entry.is_some()).then_some(Action::RemoveEntry);
+    let entry = object.status.in_force.is_some() && world.entry.is_some() && world.rival.is_none();
+    let entry = entry.then_some(Action::RemoveEntry);
     Outcome { actions: entry.into_iter().chain([Action::Release]).collect(), looks: Vec::new() }
 }

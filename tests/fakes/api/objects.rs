@@ -113,7 +113,7 @@ impl Objects {
         }
         let before = self.there(place, &patch)?;
         let wanted = fields(&patch);
-        let managers = self.managers.entry(whole.clone()).or_default();
+        let managers = self.managers.entry(whole).or_default();
         // The fields of a subresource are managed apart.
         let manager = if place.status { format!("{manager}/status") } else { manager.to_owned() };
         for (other, fields) in managers.iter_mut().filter(|(other, _)| **other != manager) {
@@ -123,7 +123,7 @@ impl Objects {
             if !conflicts.is_empty() && !force {
                 return Err(Refused(409, format!("{conflicts:?} are of {other}")));
             }
-            conflicts.iter().for_each(|field| drop(fields.remove(field)));
+            fields.retain(|field| !conflicts.contains(field));
         }
         let others = managers.iter().filter(|(other, _)| **other != manager);
         let others = others.flat_map(|(_, fields)| fields.clone()).collect::<Fields>();

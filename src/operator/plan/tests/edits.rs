@@ -1,0 +1,207 @@
+//! What a spec becomes, at first and by edits.
+
+use super::*;
+
+#[test]
+fn the_storage_of_the_rfc_becomes_classes_an_entry_and_a_status() {
+    let mut sim = Sim::new();
+    sim.create("ns", json!({ "type": "External", "details": [{ "gluster_node": "g1", "gluster_volname": "vol", "Gluster_options": "log_level=DEBUG" }] }));
+    sim.pass();
+    assert_eq!((sim.names().as_str(), sim.condition("Ready").as_str()), ("", "Unknown Checking"));
+    sim.settle();
+    assert_eq!(sim.names(), "kadalu.external.s kadalu.s");
+    let class = &sim.classes[RFC].value;
+    assert_eq!(class["parameters"], json!({ "hostvol_type": "External", "storage_name": "s" }));
+    assert_eq!((&class["provisioner"], &class["allowVolumeExpansion"]), (&json!("kadalu"), &json!(true)));
+    let info = sim.info();
+    assert_eq!(
+        (&info["gluster_volname"], &info["gluster_options"]),
+        (&json!("vol"), &json!("log-level=DEBUG"))
+    );
+    let status = sim.status();
+    assert_eq!(status.volume_id.as_deref(), Some(ID));
+    assert_eq!(status.servers, ["g1:24007", "g2:24007", "g9:24007"]);
+    assert_eq!(status.capacity, Some(Capacity { total: Some(100), free: Some(50), available: None }));
+    assert_eq!(status.classes, [RFC, "kadalu.s"]);
+    assert!(status.last_change.unwrap().what.contains("taken up"));
+    assert!(status.conditions.iter().all(|condition| condition.observed_generation == Some(1)));
+    let order = status.conditions.iter().map(|condition| condition.type_.as_str()).collect::<Vec<_>>();
+    assert_eq!(order, ["Ready", "Reachable", "AssumptionsMet", "QuotaEnforced", "Drifted"]);
+    assert_eq!(sim.told, ["Ready/Ready", "Reachable/AllServers", "AssumptionsMet/AllMet", "Drifted/InSync"]);
+    assert_eq!(sim.asked, 1);
+    assert!(sim.read()[0].is_held());
+}
+
+#[test]
+fn faults_are_said_and_the_last_good_one_stays() {
+    let mut sim = Sim::new();
+    sim.create("ns", spec(json!({ "gluster_hots": "g1", "gluster_volname": "vol" })));
+    sim.settle();
+    assert_eq!(sim.condition("Ready"), "False InvalidConfiguration");
+    assert!(sim.message("Ready").contains("gluster_hosts"), "{}", sim.message("Ready"));
+    assert_eq!((sim.names().as_str(), sim.entries.len(), sim.asked), ("", 0, 0));
+    assert!(!sim.read()[0].is_held());
+
+    let mut sim = Sim::with(rfc());
+    let before = (sim.classes.clone(), sim.entries.clone());
+    sim.edit(spec(json!({ "gluster_volname": "vol" })));
+    sim.settle();
+    assert_eq!(sim.condition("Ready"), "False InvalidConfiguration");
+    assert_eq!((sim.classes.clone(), sim.entries.clone()), before);
+    // What was in force is looked after all the same.
+    sim.classes.remove(RFC);
+    sim.settle();
+    assert_eq!(sim.classes, before.0);
+    sim.edit(rfc());
+    sim.settle();
+    assert_eq!(sim.condition("Ready"), "True Ready");
+}
+
+#[test]
+fn classes_are_made_only_of_a_volume_that_was_seen_and_is_fit() {
+    for (code, ready) in [("server", "False Unreachable"), ("layout", "False AssumptionsNotMet")] {
+        let mut sim = Sim::new();
+        sim.clusters.insert("vol".to_owned(), ill("vol", code));
+        sim.create("ns", rfc());
+        sim.settle();
+        assert_eq!((sim.names().as_str(), sim.condition("Ready").as_str()), ("", ready));
+        sim.clusters.insert("vol".to_owned(), report("vol", ID));
+        sim.reports.clear();
+        sim.settle();
+        assert_eq!((sim.classes.len(), sim.condition("Ready").as_str()), (2, "True Ready"));
+        // What is there stays.
+        let before = sim.state();
+        sim.clusters.insert("vol".to_owned(), ill("vol", code));
+        sim.pass();
+        sim.settle();
+        assert_eq!((sim.classes.len(), sim.condition("Ready").as_str()), (2, ready));
+        assert_eq!(sim.state()["classes"], before["classes"]);
+    }
+}
+
+#[test]
+fn conditions_say_what_is_wrong() {
+    let mut sim = Sim::with(rfc());
+    let mut found = ill("vol", "brick-port");
+    found.findings.push(Finding { subject: Some("g2:24007".to_owned()), ..finding("server", How::Failed) });
+    sim.clusters.insert("vol".to_owned(), found);
+    sim.told.clear();
+    sim.settle();
+    assert_eq!(sim.condition("Reachable"), "True SomeServers");
+    assert!(
+        sim.message("Reachable").contains("1 of 2 servers answer: g2:24007"),
+        "{}",
+        sim.message("Reachable")
+    );
+    assert_eq!(sim.condition("AssumptionsMet"), "False BrickPort");
+    assert_eq!(sim.told, ["Ready/AssumptionsNotMet", "Reachable/SomeServers", "AssumptionsMet/BrickPort"]);
+    let findings = sim.status().findings.into_iter().map(|finding| finding.code).collect::<Vec<_>>();
+    assert_eq!(findings, ["brick-port", "server"]);
+    sim.clusters.insert(
+        "vol".to_owned(),
+        Report { findings: vec![finding("server", How::Failed)], ..report("vol", ID) },
+    );
+    sim.settle();
+    assert_eq!(
+        (sim.condition("Reachable"), sim.condition("AssumptionsMet")),
+        ("False NoServer".to_owned(), "Unknown Unreachable".to_owned())
+    );
+}
+
+#[test]
+fn the_state_of_bricks_is_asked_for_once_and_what_was_found_is_kept() {
+    let mut sim = Sim::new();
+    sim.clusters.insert("vol".to_owned(), ill("vol", "file-system"));
+    sim.create("ns", rfc());
+    sim.settle();
+    assert_eq!(sim.condition("AssumptionsMet"), "False FileSystem");
+    sim.clusters.insert("vol".to_owned(), report("vol", ID));
+    let before = sim.state();
+    for _ in 0..3 {
+        sim.restart();
+        sim.settle();
+    }
+    assert_eq!((sim.asked, sim.condition("AssumptionsMet").as_str()), (1, "False FileSystem"));
+    assert_eq!(sim.state(), before);
+    // Another server in the list may be another volume: an edit is looked at anew.
+    sim.edit(spec(json!({ "gluster_hosts": ["g2", "g1"], "gluster_volname": "vol" })));
+    sim.settle();
+    assert_eq!((sim.asked, sim.condition("AssumptionsMet").as_str()), (2, "True AllMet"));
+    sim.object("ns")["metadata"]["annotations"] = json!({ CHECK: "1" });
+    sim.settle();
+    assert_eq!(sim.asked, 3);
+}
+
+#[test]
+fn edits_of_hosts_options_and_policies_take_effect() {
+    let mut sim = Sim::with(rfc());
+    sim.volume("pvc-1");
+    let mut edited =
+        spec(json!({ "gluster_hosts": ["g3", "g1"], "gluster_volname": "vol", "gluster_options": "acl" }));
+    edited["pvReclaimPolicy"] = json!("archive");
+    sim.edit(edited);
+    sim.settle();
+    let info = sim.info();
+    assert_eq!((&info["gluster_options"], &info["pvReclaimPolicy"]), (&json!("acl"), &json!("archive")));
+    assert!(info["gluster_hosts"].as_str().unwrap().starts_with("g3"));
+    let change = sim.status().last_change.unwrap();
+    assert!(change.what.contains("servers, options, pvReclaimPolicy changed"), "{}", change.what);
+    assert_eq!(
+        (sim.condition("Drifted"), sim.condition("Ready")),
+        ("False InSync".to_owned(), "True Ready".to_owned())
+    );
+    assert_eq!(sim.status().observed_generation, Some(2));
+}
+
+#[test]
+fn an_edit_that_would_take_pvs_away_is_refused_and_says_why() {
+    let whole = |words: Value| {
+        let mut spec = spec(words);
+        spec["single_pv_per_pool"] = json!(true);
+        spec
+    };
+    for (edited, reason, what) in [
+        (
+            spec(json!({ "gluster_hosts": "g1", "gluster_volname": "new" })),
+            "VolumeChanged",
+            "1 PV is (pvc-1) of the volume vol",
+        ),
+        (
+            whole(json!({ "gluster_hosts": ["g1", "g2"], "gluster_volname": "vol" })),
+            "KindChanged",
+            "single_pv_per_pool",
+        ),
+        (spec(json!({ "gluster_hosts": "h1", "gluster_volname": "vol" })), "ClusterChanged", OTHER),
+    ] {
+        let mut sim = Sim::with(rfc());
+        sim.volume("pvc-1");
+        sim.settle();
+        let before = (sim.classes.clone(), sim.entries.clone());
+        sim.clusters.insert("h1:24007/vol".to_owned(), report("vol", OTHER));
+        sim.edit(edited);
+        sim.settle();
+        assert_eq!(sim.condition("Drifted"), format!("True {reason}"));
+        assert!(sim.message("Drifted").contains(what), "{}", sim.message("Drifted"));
+        assert_eq!(sim.condition("Ready"), "True Ready");
+        assert_eq!((sim.classes.clone(), sim.entries.clone()), before);
+        // Nobody is on it any more: the edit is taken up.
+        sim.volumes.clear();
+        sim.settle();
+        assert_eq!(sim.condition("Drifted"), "False InSync");
+        assert_ne!(sim.entries, before.1);
+    }
+}
+
+#[test]
+fn a_class_of_another_kind_is_made_anew_with_what_others_put_on_it() {
+    let mut sim = Sim::with(rfc());
+    sim.classes.get_mut(RFC).unwrap().value["metadata"]["annotations"]["default"] = json!("true");
+    let mut whole = rfc();
+    whole["single_pv_per_pool"] = json!(true);
+    sim.edit(whole);
+    sim.settle();
+    let class = &sim.classes[RFC].value;
+    assert_eq!((&class["reclaimPolicy"], &class["allowVolumeExpansion"]), (&json!("Retain"), &json!(false)));
+    assert_eq!(class["metadata"]["annotations"]["default"], "true");
+    assert_eq!(sim.condition("QuotaEnforced"), "True WholeVolume");
+}

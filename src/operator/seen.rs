@@ -1,0 +1,81 @@
+//! The API at one moment: what all storages share, and the world of each.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use super::{
+    stores::Stores,
+    users::Volumes,
+    world::{CONFIG_MAP, Class, DriverView, Object, Settings, World, class_names},
+};
+use crate::storage::{check::Report, config::Storage};
+
+/// What all storages share.
+pub(super) struct Seen {
+    volumes: Volumes,
+    classes: BTreeMap<String, Class>,
+    entries: BTreeMap<String, String>,
+    /// Storages by the names of their classes.
+    owners: BTreeMap<String, String>,
+    /// The oldest storage of each name, by its place.
+    oldest: HashMap<String, usize>,
+}
+
+impl Seen {
+    pub(super) fn new(stores: &Stores, settings: &Settings, objects: &[Object]) -> Self {
+        let volumes = Volumes::read(&stores.volumes.state(), &settings.driver);
+        let classes = stores.classes.state();
+        let classes =
+            classes.iter().filter_map(|class| Some((class.metadata.name.clone()?, Class::read(class))));
+        let map =
+            stores.maps.state().into_iter().find(|map| map.metadata.name.as_deref() == Some(CONFIG_MAP));
+        let entries = map.and_then(|map| map.data.clone()).unwrap_or_default();
+        let mut oldest = HashMap::<String, usize>::new();
+        for (place, object) in objects.iter().enumerate().filter(|(_, object)| !object.is_foreign()) {
+            let first = oldest.entry(object.name.clone()).or_insert(place);
+            if object.is_before(&objects[*first]) {
+                *first = place;
+            }
+        }
+        let external = objects.iter().filter(|object| matches!(object.config, Ok(Storage::External(_))));
+        let owners =
+            external.flat_map(|object| class_names(&object.name).map(|class| (class, object.name.clone())));
+        Self { volumes, classes: classes.collect(), entries, owners: owners.collect(), oldest }
+    }
+
+    /// One storage, and all that concerns it.
+    pub(super) fn world<'w>(
+        &self,
+        settings: &'w Settings,
+        objects: &[Object],
+        object: &'w Object,
+        reports: &'w BTreeMap<String, Arc<Report>>,
+        driver: DriverView,
+        now: &'w str,
+    ) -> World<'w> {
+        let oldest = self.oldest.get(&object.name).map(|place| objects[*place].key());
+        let key = object.key();
+        let names = class_names(&object.name);
+        let classes = self.classes.iter();
+        let classes =
+            classes.filter(|(name, class)| names.contains(name) || class.storage.as_ref() == Some(&key));
+        World {
+            settings,
+            object,
+            rival: oldest.filter(|oldest| *oldest != key),
+            classes: classes.map(|(name, class)| (name.clone(), class.clone())).collect(),
+            entry: self.entries.get(&format!("{}.info", object.name)).cloned(),
+            users: self.volumes.of(
+                &object.name,
+                object.status.volume_id.as_deref(),
+                object.in_force().as_ref(),
+                &self.owners,
+            ),
+            reports,
+            driver,
+            now,
+        }
+    }
+}
