@@ -187,8 +187,14 @@ mod tests {
             quota: QuotaPolicy::default(),
             check: None,
         };
-        let finding =
-            |code, outcome| Finding { code, outcome, subject: None, message: String::new(), advice: None };
+        let finding = |code, outcome| Finding {
+            code,
+            outcome,
+            subject: None,
+            message: String::new(),
+            advice: None,
+            micros: None,
+        };
         let findings = vec![
             finding("server", Outcome::Ok),
             finding("server", Outcome::Failed),

@@ -47,7 +47,14 @@ struct Sim {
 }
 
 fn finding(code: &'static str, outcome: How) -> Finding {
-    Finding { code, outcome, subject: None, message: format!("{code} is {outcome:?}"), advice: None, micros: None }
+    Finding {
+        code,
+        outcome,
+        subject: None,
+        message: format!("{code} is {outcome:?}"),
+        advice: None,
+        micros: None,
+    }
 }
 
 /// A volume as it should be.
