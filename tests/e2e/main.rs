@@ -22,6 +22,15 @@ macro_rules! story {
 
 mod brick_side;
 mod changes;
+mod check_bricks;
+mod check_broken;
+mod check_healthy;
+mod check_network;
+mod check_stranger;
+mod check_tls;
+mod check_versions;
+mod checked;
+mod config_rfc;
 mod csi_killed;
 mod csi_life;
 mod csi_many;
@@ -47,6 +56,7 @@ mod live_skew;
 mod live_survive;
 mod mounted;
 mod mounts;
+mod quota_check;
 mod quota_guest;
 mod quota_killed;
 mod quota_kinds;
@@ -108,9 +118,18 @@ const STORIES: &[Story] = &[
     csi_killed::STORY,
     csi_many::STORY,
     csi_quota::STORY,
+    config_rfc::STORY,
+    check_healthy::STORY,
+    check_broken::STORY,
+    check_network::STORY,
+    check_stranger::STORY,
+    check_tls::STORY,
+    check_versions::STORY,
+    check_bricks::STORY,
     tshark::STORY,
     teardown::STORY,
     quota_guest::STORY,
+    quota_check::STORY,
     quota_kinds::STORY,
     quota_late::STORY,
     quota_killed::STORY,

@@ -80,13 +80,23 @@ fn nodad(host: &Host) -> &'static str {
 
 /// Runs the machine's `ip -batch` in the network namespace of the process `pid`.
 pub(super) fn ip(pid: u32, batch: &str) {
+    feed(pid, &["ip", "-batch", "-"], batch);
+}
+
+/// Runs the machine's `nft` there.
+pub(super) fn nft(pid: u32, rules: &str) {
+    feed(pid, &["nft", "--file", "-"], rules);
+}
+
+fn feed(pid: u32, program: &[&str], script: &str) {
     let mut child = Command::new("nsenter")
-        .args(["--target", &pid.to_string(), "--net", "--", "ip", "-batch", "-"])
+        .args(["--target", &pid.to_string(), "--net", "--"])
+        .args(program)
         .stdin(Stdio::piped())
         .spawn()
         .expect("nsenter runs");
     let mut stdin = child.stdin.take().expect("it is piped");
-    stdin.write_all(batch.as_bytes()).expect("ip reads its batch");
+    stdin.write_all(script.as_bytes()).expect("it reads its script");
     drop(stdin);
-    assert!(child.wait().expect("ip ends").success(), "ip refused one of: {batch}");
+    assert!(child.wait().expect("it ends").success(), "{} refused one of: {script}", program[0]);
 }
