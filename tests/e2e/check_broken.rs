@@ -27,14 +27,14 @@ fn start<'lab>(labs: &'lab Labs, name: &str, kind: Kind) -> &'lab Lab {
 
 fn no_such_volume(labs: &Labs) {
     let checked = check(labs.plain(), "check-nonesuch", &[]);
-    checked.only(&["volume"]).found("volume", None).is(FAILED).says(&["check-nonesuch"]).advises(&["name"]);
+    checked.only(&["volume"]).one("volume").is(FAILED).says(&["check-nonesuch"]).advises(&["name"]);
 }
 
 fn never_started(labs: &Labs) {
     let lab = labs.plain();
     lab.create_volume("check-created", Kind::Replica3);
     let checked = check(lab, "check-created", &[]);
-    let found = checked.found("started", None).is(FAILED);
+    let found = checked.one("started").is(FAILED);
     found.says(&["never"]).advises(&["gluster volume start check-created"]);
 }
 
@@ -42,11 +42,7 @@ fn stopped(labs: &Labs) {
     let lab = start(labs, "check-stopped", Kind::Replica3);
     lab.host(0).gluster(&["volume", "stop", "check-stopped"]);
     let checked = check(lab, "check-stopped", &[]);
-    checked
-        .found("started", None)
-        .is(FAILED)
-        .says(&["stopped"])
-        .advises(&["gluster volume start check-stopped"]);
+    checked.one("started").is(FAILED).says(&["stopped"]).advises(&["gluster volume start check-stopped"]);
 }
 
 /// Sizes mean nothing there: permitted by who knows it, and of no matter where one PV has all.
@@ -54,9 +50,9 @@ fn distributed(labs: &Labs) {
     for (name, kind) in [("check-dist", Kind::Distribute), ("check-distrep", Kind::DistributedReplicate)] {
         let lab = start(labs, name, kind);
         let checked = check(lab, name, &[]);
-        checked.found("layout", None).is(FAILED).says(&["distribut"]).advises(&["allow"]);
+        checked.one("layout").is(FAILED).says(&["distribut"]).advises(&["allow"]);
         let allowed = check(lab, name, &["--allow", "distribute"]);
-        allowed.found("layout", None).is(WARNING);
+        allowed.one("layout").is(WARNING);
         assert!(!allowed.findings.iter().any(|finding| finding["outcome"] == FAILED), "{allowed}");
         let whole = check(lab, name, &["--single-pv-per-pool"]);
         assert!(!whole.bad().contains(&"layout"), "{whole}");
@@ -66,9 +62,9 @@ fn distributed(labs: &Labs) {
 fn sharded(labs: &Labs) {
     let lab = start(labs, "check-shard", Kind::Shard);
     let checked = check(lab, "check-shard", &[]);
-    checked.only(&["sharding"]).found("sharding", None).is(FAILED).says(&["shard"]).advises(&["allow"]);
+    checked.only(&["sharding"]).one("sharding").is(FAILED).says(&["shard"]).advises(&["allow"]);
     let allowed = check(lab, "check-shard", &["--allow", "shard"]);
-    allowed.only(&["sharding"]).found("sharding", None).is(WARNING);
+    allowed.only(&["sharding"]).one("sharding").is(WARNING);
     check(lab, "check-shard", &["--single-pv-per-pool"]).only(&[]);
 }
 
@@ -76,7 +72,7 @@ fn read_only(labs: &Labs) {
     let lab = start(labs, "check-ro", Kind::Replica3);
     lab.set("check-ro", "features.read-only", "on");
     let checked = check(lab, "check-ro", &[]);
-    let found = checked.only(&["writable"]).found("writable", None).is(FAILED).says(&["features.read-only"]);
+    let found = checked.only(&["writable"]).one("writable").is(FAILED).says(&["features.read-only"]);
     found.advises(&["gluster volume reset check-ro features.read-only"]);
 }
 
@@ -84,7 +80,7 @@ fn worm(labs: &Labs) {
     let lab = start(labs, "check-worm", Kind::Replica3);
     lab.set("check-worm", "features.worm", "enable");
     let checked = check(lab, "check-worm", &[]);
-    let found = checked.only(&["writable"]).found("writable", None).is(FAILED).says(&["features.worm"]);
+    let found = checked.only(&["writable"]).one("writable").is(FAILED).says(&["features.worm"]);
     found.advises(&["gluster volume reset check-worm features.worm"]);
 }
 
@@ -93,20 +89,20 @@ fn gluster_quota(labs: &Labs) {
     let lab = start(labs, "check-quota", Kind::Replica3);
     lab.host(0).gluster(&["volume", "quota", "check-quota", "enable"]);
     let checked = check(lab, "check-quota", &[]);
-    let found = checked.only(&["features"]).found("features", Some("features.quota"));
+    let found = checked.only(&["features"]).of("features", "features.quota").is(WARNING);
     found.advises(&["gluster volume quota check-quota disable"]);
 }
 
 fn snapshots_for_users(labs: &Labs) {
     let lab = start(labs, "check-uss", Kind::Replica3);
     lab.set("check-uss", "features.uss", "enable");
-    check(lab, "check-uss", &[]).only(&["features"]).found("features", Some("features.uss"));
+    check(lab, "check-uss", &[]).only(&["features"]).of("features", "features.uss").is(WARNING);
 }
 
 fn single_copy(labs: &Labs) {
     let lab = start(labs, "check-single", Kind::Single);
     let checked = check(lab, "check-single", &[]);
-    checked.only(&["redundancy"]).found("redundancy", None).is(WARNING).says(&["one"]);
+    checked.only(&["redundancy"]).one("redundancy").is(WARNING).says(&["one copy"]).advises(&["replica 3"]);
 }
 
 fn copies_on_one_host(labs: &Labs) {
@@ -115,7 +111,7 @@ fn copies_on_one_host(labs: &Labs) {
     lab.host(0).gluster(&["volume", "start", "check-one-host"]);
     lab.host(0).wait_online("check-one-host");
     let checked = check(lab, "check-one-host", &[]);
-    checked.only(&["redundancy"]).found("redundancy", None).is(WARNING).says(&["g2"]);
+    checked.only(&["redundancy"]).one("redundancy").is(WARNING).says(&["one host"]);
 }
 
 /// As after a partition: which of two volfiles a mount gets is a matter of luck.
@@ -124,7 +120,7 @@ fn server_with_another_volfile(labs: &Labs) {
     let file = "/var/lib/glusterd/vols/check-stale/check-stale.tcp-fuse.vol";
     lab.host(2).shell(&format!("sed -i '/type protocol.client/a option ping-timeout 7' {file}"));
     let checked = check(lab, "check-stale", &[]);
-    checked.only(&["same-volfile"]).found("same-volfile", Some("g3")).advises(&["g3"]);
+    checked.only(&["same-volfile"]).of("same-volfile", "g3:24007").is(WARNING).says(&["ping-timeout"]);
 }
 
 /// A stock mount would run what stands in backticks.
@@ -134,5 +130,5 @@ fn volfile_that_nobody_can_load(labs: &Labs) {
     for server in lab.servers() {
         server.shell(&format!("sed -i '/type protocol.client/a option x `true`' {file}"));
     }
-    check(lab, "check-poison", &[]).only(&["volfile"]).found("volfile", None).is(FAILED).says(&["`"]);
+    check(lab, "check-poison", &[]).only(&["volfile"]).one("volfile").is(FAILED).says(&["`"]);
 }

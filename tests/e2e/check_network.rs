@@ -1,6 +1,6 @@
 //! `kadalu check` where servers, bricks or the network in between are in trouble: what is reachable from here, and what not.
 
-use crate::checked::{Checked, FAILED, OK, UNKNOWN, WARNING};
+use crate::checked::{Checked, FAILED, OK, UNKNOWN, WARNING, at};
 use crate::lab::{Fate, Host, Kind, Lab, Signal, require};
 use crate::labs::Labs;
 
@@ -34,10 +34,10 @@ fn brick_down(labs: &Labs) {
     let brick = lab.brick("check-brick-down", 1);
     let advice = ["gluster volume start check-brick-down force"];
     let checked = Checked::run(lab.client(), &source, &["--no-status"]);
-    checked.only(&["brick-port"]).found("brick-port", Some(&brick)).is(WARNING).advises(&advice);
+    checked.only(&["brick-port"]).of("brick-port", &brick).is(WARNING).advises(&advice);
     let checked = Checked::run(lab.client(), &source, &[]);
-    checked.found("brick-online", Some(&brick)).is(WARNING).advises(&advice);
-    checked.found("brick-online", Some(&lab.brick("check-brick-down", 0))).is(OK);
+    checked.of("brick-online", &brick).is(WARNING).advises(&advice);
+    checked.one("brick-online");
 }
 
 fn all_bricks_down(labs: &Labs) {
@@ -48,7 +48,7 @@ fn all_bricks_down(labs: &Labs) {
     }
     let checked = Checked::run(lab.client(), &source, &["--no-status"]);
     for n in 0..3 {
-        checked.found("brick-port", Some(&lab.brick("check-bricks-down", n))).is(FAILED);
+        checked.of("brick-port", &lab.brick("check-bricks-down", n)).is(FAILED);
     }
 }
 
@@ -62,15 +62,15 @@ fn brick_port_filtered(labs: &Labs) {
     for fate in [Fate::Drop, Fate::Reset, Fate::Prohibit] {
         let _filter = lab.host(2).filter(lab.client(), &[ports[2]], fate);
         let checked = check();
-        let found = checked.only(&["brick-port"]).found("brick-port", Some(&bricks[2])).is(WARNING);
-        found.says(&[&ports[2].to_string()]).advises(&["firewall"]);
+        let found = checked.only(&["brick-port"]).of("brick-port", &bricks[2]).is(WARNING);
+        found.says(&[&ports[2].to_string()]).advises(&["brick ports"]);
     }
     check().only(&[]);
     let _filters = [0, 1, 2].map(|n| lab.host(n).filter(lab.client(), &[ports[n]], Fate::Prohibit));
     let checked = check();
     checked.only(&["brick-port"]);
     for brick in &bricks {
-        checked.found("brick-port", Some(brick)).is(FAILED).advises(&["firewall"]);
+        checked.of("brick-port", brick).is(FAILED).advises(&["brick ports"]);
     }
 }
 
@@ -80,10 +80,10 @@ fn management_port_filtered(labs: &Labs) {
     for fate in [Fate::Drop, Fate::Prohibit] {
         let _filter = lab.host(0).filter(lab.client(), &[24007], fate);
         let checked = Checked::run(lab.client(), &source, &["--no-status"]);
-        checked.found("server", Some("g1")).is(WARNING).says(&["24007"]);
+        checked.of("server", "g1:24007").is(WARNING).says(&["24007"]);
         // A mount asks the brick's own glusterd for its port.
-        checked.found("brick-port", Some(&lab.brick("check-24007", 0))).is(WARNING);
-        checked.found("server", Some("g2")).is(OK);
+        checked.of("brick-port", &lab.brick("check-24007", 0)).is(WARNING);
+        checked.of("server", "g2:24007").is(OK);
     }
 }
 
@@ -92,13 +92,13 @@ fn dead_server(labs: &Labs) {
     let source = start(&lab, "check-dead");
     lab.host(0).kill_glusterd(Signal::Kill);
     let checked = Checked::run(lab.client(), &source, &["--no-status"]);
-    checked.found("server", Some("g1")).is(WARNING).says(&["refused"]).advises(&["glusterd"]);
-    checked.found("peers", Some("g1")).is(WARNING);
-    checked.found("brick-port", Some(&lab.brick("check-dead", 0))).is(WARNING);
-    for server in ["g2", "g3"] {
-        checked.found("server", Some(server)).is(OK);
+    checked.of("server", "g1:24007").is(WARNING).says(&["refused"]).advises(&["glusterd"]);
+    checked.of("peers", "g1").is(WARNING);
+    checked.of("brick-port", &lab.brick("check-dead", 0)).is(WARNING);
+    for n in [1, 2] {
+        checked.of("server", &at(lab.host(n))).is(OK);
     }
-    checked.found("started", None).is(OK);
+    checked.one("started").is(OK);
     checked.only(&["brick-port", "peers", "server"]);
 }
 
@@ -109,8 +109,8 @@ fn silent_server(labs: &Labs) {
     lab.host(0).kill_glusterd(Signal::Stop);
     let checked = Checked::run(lab.client(), &source, &["--no-status", "--timeout", "2"]);
     lab.host(0).kill_glusterd(Signal::Continue);
-    checked.found("server", Some("g1")).is(WARNING).says(&["answer"]);
-    checked.found("started", None).is(OK);
+    checked.of("server", "g1:24007").is(WARNING).says(&["answer"]);
+    checked.one("started").is(OK);
 }
 
 fn server_cut_off(labs: &Labs) {
@@ -118,9 +118,9 @@ fn server_cut_off(labs: &Labs) {
     let source = start(&lab, "check-cut-off");
     lab.network().drop_packets(lab.host(0), true);
     let checked = Checked::run(lab.client(), &source, &["--no-status", "--timeout", "2"]);
-    checked.found("server", Some("g1")).is(WARNING);
-    checked.found("brick-port", Some(&lab.brick("check-cut-off", 0))).is(WARNING);
-    checked.found("started", None).is(OK);
+    checked.of("server", "g1:24007").is(WARNING);
+    checked.of("brick-port", &lab.brick("check-cut-off", 0)).is(WARNING);
+    checked.one("started").is(OK);
 }
 
 /// Nothing more is known, and each server has its own reason.
@@ -132,14 +132,14 @@ fn all_dead(labs: &Labs) {
     }
     let checked = Checked::run(lab.client(), &source, &[]);
     for server in lab.servers() {
-        checked.found("server", Some(server.name())).is(FAILED).says(&["refused"]);
+        checked.of("server", &at(server)).is(FAILED).says(&["refused"]);
     }
-    checked.only(&["server"]).found("volume", None).is(UNKNOWN);
+    checked.only(&["server"]).one("volume").is(UNKNOWN);
 }
 
 fn name_that_does_not_exist(labs: &Labs) {
     let lab = labs.plain();
     start(lab, "check-name");
     let checked = Checked::run(lab.client(), "nosuchhost,g1:/check-name", &["--no-status"]);
-    checked.only(&["server"]).found("server", Some("nosuchhost")).is(WARNING).says(&["name"]);
+    checked.only(&["server"]).of("server", "nosuchhost:24007").is(WARNING).says(&["name"]);
 }

@@ -1,6 +1,6 @@
 //! `kadalu check` against real glusterd 9.2, 10.3 and 11.1, from hosts with each of them.
 
-use crate::checked::{Checked, OK};
+use crate::checked::{Checked, OK, WARNING};
 use crate::lab::{Kind, Root, require_roots};
 use crate::labs::Labs;
 
@@ -21,20 +21,23 @@ fn matrix(labs: &Labs, cluster: Root) {
         let checked = Checked::run(client, &source, &["--no-status"]);
         let what = format!("{root:?} on {cluster:?}");
         eprintln!("{what}:\n{checked}");
-        // All copies are on the one server.
-        checked.only(&["redundancy"]);
+        // All copies are on the one server. Up to 10 the answers of servers look alike.
+        let is_skewed = (root == Root::Trixie) != (cluster == Root::Trixie);
+        let skew = is_skewed.then_some("client-version");
+        checked.only(&skew.into_iter().chain(["redundancy"]).collect::<Vec<_>>());
         for code in ["volume", "started", "volfile", "layout", "op-version", "gluster-version"] {
-            checked.found(code, None).is(OK);
+            checked.one(code).is(OK);
         }
-        checked.found("client-version", None).is(OK).says(&[root.version().expect("a suite's")]);
-        checked.found("brick-port", Some(&format!("{}:/mnt/bricks/{name}-0", server.name()))).is(OK);
+        checked.one("brick-port").is(OK);
+        let outcome = if is_skewed { WARNING } else { OK };
+        checked.one("client-version").is(outcome).says(&[root.version().expect("a suite's")]);
     }
     // With the state of the disks, as this release tells it.
     let checked = Checked::run(lab.client(), &source, &[]);
+    checked.one("brick-online").is(OK);
     for n in 0..3 {
         let brick = format!("{}:/mnt/bricks/{name}-{n}", server.name());
-        checked.found("brick-online", Some(&brick)).is(OK);
-        checked.found("free-space", Some(&brick)).is(OK);
+        checked.of("file-system", &brick).is(WARNING).says(&["ext"]);
     }
 }
 

@@ -16,6 +16,11 @@ pub(crate) const WARNING: &str = "warning";
 /// PVs do not work.
 pub(crate) const FAILED: &str = "failed";
 
+/// What findings about a server are about.
+pub(crate) fn at(server: &Host) -> String {
+    format!("{}:24007", server.name())
+}
+
 /// What was found of a volume.
 pub(crate) struct Checked {
     pub(crate) findings: Vec<Value>,
@@ -46,7 +51,7 @@ impl Checked {
             let text = |field: &str| finding[field].as_str().unwrap_or_default();
             assert!(CODES.iter().any(|known| known.code == text("code")), "no such code: {finding}");
             assert!([OK, UNKNOWN, WARNING, FAILED].contains(&text("outcome")), "no such outcome: {finding}");
-            assert!(!text("message").is_empty() && text("message").len() < 500, "{finding}");
+            assert!(!text("message").is_empty() && text("message").len() < 700, "{finding}");
             let is_line = |text: &str| !text.chars().any(char::is_control);
             assert!(
                 ["subject", "message", "advice"].into_iter().all(|field| is_line(text(field))),
@@ -58,14 +63,24 @@ impl Checked {
         this
     }
 
-    /// What a code says of a subject (none: of the volume or of this machine).
+    /// What a code says, where it says one thing.
     #[track_caller]
-    pub(crate) fn found(&self, code: &str, subject: Option<&str>) -> Found<'_> {
-        let its = |finding: &&Value| finding["code"] == code && finding["subject"].as_str() == subject;
+    pub(crate) fn one(&self, code: &str) -> Found<'_> {
+        let all: Vec<&Value> = self.findings.iter().filter(|finding| finding["code"] == code).collect();
+        match all.as_slice() {
+            [one] => Found(one),
+            other => panic!("{code} was found {} times in\n{self}", other.len()),
+        }
+    }
+
+    /// What a code says of a subject, once.
+    #[track_caller]
+    pub(crate) fn of(&self, code: &str, subject: &str) -> Found<'_> {
+        let its = |finding: &&Value| finding["code"] == code && finding["subject"] == subject;
         let all: Vec<&Value> = self.findings.iter().filter(its).collect();
         match all.as_slice() {
             [one] => Found(one),
-            other => panic!("{code} of {subject:?} was found {} times in\n{self}", other.len()),
+            other => panic!("{code} of {subject} was found {} times in\n{self}", other.len()),
         }
     }
 
