@@ -118,7 +118,7 @@ fn copies_on_one_host(labs: &Labs) {
 fn server_with_another_volfile(labs: &Labs) {
     let lab = start(labs, "check-stale", Kind::Replica3);
     let file = "/var/lib/glusterd/vols/check-stale/check-stale.tcp-fuse.vol";
-    lab.host(2).shell(&format!("sed -i '/type protocol.client/a option ping-timeout 7' {file}"));
+    lab.host(2).shell(&format!("sed -i 's/option ping-timeout .*/option ping-timeout 7/' {file}"));
     let checked = check(lab, "check-stale", &[]);
     checked.only(&["same-volfile"]).of("same-volfile", "g3:24007").is(WARNING).says(&["ping-timeout"]);
 }
@@ -130,5 +130,5 @@ fn volfile_that_nobody_can_load(labs: &Labs) {
     for server in lab.servers() {
         server.shell(&format!("sed -i '/type protocol.client/a option x `true`' {file}"));
     }
-    check(lab, "check-poison", &[]).only(&["volfile"]).one("volfile").is(FAILED).says(&["`"]);
+    check(lab, "check-poison", &[]).only(&["volfile"]).one("volfile").is(FAILED).says(&["backtick"]);
 }

@@ -60,7 +60,7 @@ fn healthy(labs: &Labs) {
 
     let none = Checked::run(lab.client(), &source, &["--no-status", "--glusterfs", "/no/such/program"]);
     none.only(&[]);
-    none.one("client-version").is(UNKNOWN).says(&["/no/such/program"]);
+    none.one("client-version").is(UNKNOWN).says(&["no glusterfs"]);
 }
 
 /// The others are learned from it.
@@ -121,7 +121,7 @@ fn touches_nothing(labs: &Labs) {
 fn watched(labs: &Labs) {
     let (lab, source) = start(labs, "check-watched");
     let name = "check-watched";
-    let args = ["check", "--format", "json", "--watch", "1", "--no-status", &source];
+    let args = ["check", "--format", "json", "--watch=1", "--no-status", &source];
     let mut watch = lab.client().spawn_kadalu(&args);
     let mut reaches = |what: &str, bad: &[&str]| {
         watch.wait_for(what, |line| {
