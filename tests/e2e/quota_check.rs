@@ -23,7 +23,7 @@ fn all_is_well(labs: &Labs) {
     before.only(&["quota-daemon"]);
     for (server, path) in &bed.bricks {
         let brick = format!("{}:{path}", server.name());
-        before.of("quota-daemon", &brick).is(FAILED).advises(&["kadalu quotad"]);
+        before.of("quota-daemon", &brick).is(FAILED).says(&["never"]).advises(&["export"]);
     }
 
     bed.start_quotads(&[]);
