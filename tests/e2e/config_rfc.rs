@@ -7,18 +7,18 @@ use std::sync::Once;
 use serde_json::Value;
 
 use crate::checked::Checked;
-use crate::driver::{Driver, audit};
-use crate::lab::{Kind, Lab, require_fuse};
+use crate::driver::{Driver, GIB, again, audit};
+use crate::lab::{Kind, Lab, eventually, require_fuse};
 use crate::labs::Labs;
 use crate::mounted::MountHost;
 
-story! { needs require_fuse; storage_class, by_name, mounted_by_hand, looked_at }
+story! { needs require_fuse; storage_class, by_name, edited, mounted_by_hand, looked_at }
 
 /// Where every host has it.
 pub(crate) const FILE: &str = "/mnt/shared/rfc.yaml";
 
 /// The same in this repository.
-const RFC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/storages/rfc.yaml");
+pub(crate) const RFC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/storages/rfc.yaml");
 
 /// What the provisioner adds to a class's parameters, with `--extra-create-metadata`.
 const METADATA: [(&str, &str); 3] = [
@@ -27,17 +27,19 @@ const METADATA: [(&str, &str); 3] = [
     ("csi.storage.k8s.io/pvc/namespace", "default"),
 ];
 
-/// A lab in which the file is true: its server has the RFC's name, and so has its volume.
-pub(crate) fn bed(labs: &Labs) -> &Lab {
+/// Makes the file true in a lab: its server has the RFC's name, and so has its volume.
+pub(crate) fn prepare(lab: &Lab) {
+    fs::copy(RFC, lab.shared().join("rfc.yaml")).expect("the RFC's file");
+    lab.client().knows(lab.host(0), "node1");
+    lab.start_volume("volume_name", Kind::Replica3);
+    lab.host(0).wait_online("volume_name");
+}
+
+/// The lab in which it is true for all stories of this file.
+fn bed(labs: &Labs) -> &Lab {
     static BED: Once = Once::new();
-    let lab = labs.plain();
-    BED.call_once(|| {
-        fs::copy(RFC, lab.shared().join("rfc.yaml")).expect("the RFC's file");
-        lab.client().knows(lab.host(0), "node1");
-        lab.start_volume("volume_name", Kind::Replica3);
-        lab.host(0).wait_online("volume_name");
-    });
-    lab
+    BED.call_once(|| prepare(labs.plain()));
+    labs.plain()
 }
 
 /// What a pod writes is there, on every brick, and the option of the file is in force.
@@ -55,7 +57,9 @@ pub(crate) fn serves(driver: &Driver<'_>, lab: &Lab, pv: &str, parameters: &[(&s
             there.directories
         );
     }
-    for pid in driver.processes() {
+    let processes = driver.processes();
+    assert!(!processes.is_empty(), "no glusterfs serves it");
+    for pid in processes {
         let flags = client.shell(&format!("tr '\\0' ' ' </proc/{pid}/cmdline"));
         assert!(flags.contains("DEBUG"), "{flags}");
     }
@@ -86,6 +90,24 @@ fn by_name(labs: &Labs) {
     let driver = Driver::start(lab, "rfc-name", &["--storages", FILE]);
     let parameters = [("hostvol_type", "External"), ("storage_name", "ext-storage")];
     serves(&driver, lab, "pvc-rfc-name", &parameters);
+}
+
+/// Who has given a server's name wrong can mend it where it stands, without a restart of anything.
+fn edited(labs: &Labs) {
+    let lab = bed(labs);
+    let file = "/mnt/shared/rfc-edited.yaml";
+    lab.client().shell(&format!("sed 's/node1/nosuchnode/' {FILE} >{file}"));
+    let driver = Driver::start(lab, "rfc-edited", &["--storages", file]);
+    let parameters = [("storage_name", "ext-storage")];
+    let early = driver.block(driver.caller().create("pvc-rfc-edited", GIB, &parameters));
+    let early = early.expect_err("there is no such server");
+    assert!(again(&early) && early.message().contains("nosuchnode"), "{early:?}");
+    lab.client().shell(&format!("cp {FILE} {file}.new; mv {file}.new {file}"));
+    let created = eventually("the file is read anew", || {
+        driver.block(driver.caller().create("pvc-rfc-edited", GIB, &parameters)).ok()
+    });
+    driver.block(driver.caller().delete(&created.volume_id)).expect("it is deleted");
+    serves(&driver, lab, "pvc-rfc-edited", &parameters);
 }
 
 fn mounted_by_hand(labs: &Labs) {

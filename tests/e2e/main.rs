@@ -20,6 +20,9 @@ macro_rules! story {
     };
 }
 
+#[cfg(feature = "operator")]
+#[path = "../fakes/api/mod.rs"]
+mod api;
 mod brick_side;
 mod changes;
 mod check_bricks;
@@ -56,6 +59,8 @@ mod live_skew;
 mod live_survive;
 mod mounted;
 mod mounts;
+#[cfg(feature = "operator")]
+mod operator_rfc;
 mod quota_check;
 mod quota_guest;
 mod quota_killed;
@@ -119,6 +124,8 @@ const STORIES: &[Story] = &[
     csi_many::STORY,
     csi_quota::STORY,
     config_rfc::STORY,
+    #[cfg(feature = "operator")]
+    operator_rfc::STORY,
     check_healthy::STORY,
     check_broken::STORY,
     check_network::STORY,

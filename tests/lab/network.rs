@@ -1,8 +1,13 @@
 //! The bridge, in a network namespace of its own, and the cables to it.
 
+use std::fs::File;
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
+use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::host::Host;
 
@@ -67,6 +72,21 @@ impl Drop for Network {
     fn drop(&mut self) {
         drop(self.holder.stdin.take());
         self.holder.wait().expect("the holder was never waited for");
+    }
+}
+
+impl Host {
+    /// Listens inside of the host, on its 127.0.0.1, for what this process serves there.
+    pub(crate) fn listen(&self) -> TcpListener {
+        let path = format!("/proc/{}/ns/net", self.pid());
+        // A socket stays in the namespace that it was made in, and the thread that has moved there ends.
+        let bound = thread::spawn(move || {
+            let namespace = File::open(&path).expect("the host's network");
+            let moved = move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network));
+            moved.unwrap_or_else(|error| panic!("{path}: {error}"));
+            TcpListener::bind("127.0.0.1:0").expect("a port")
+        });
+        bound.join().expect("the thread has not panicked")
     }
 }
 
