@@ -1,6 +1,6 @@
 //! What a mount that cannot be says, and that it leaves nothing behind.
 
-use crate::lab::{Host, Kind, Lab, Signal, eventually, require_fuse};
+use crate::lab::{Kind, Lab, Signal, eventually, require_fuse};
 use crate::labs::Labs;
 use crate::mounted::MountHost;
 
@@ -40,14 +40,6 @@ fn source(lab: &Lab, volume: &str) -> String {
     format!("{}:/{volume}", lab.server_list())
 }
 
-/// Kills the processes of a volume's bricks on a server.
-fn kill_bricks(server: &Host, volume: &str) {
-    server.shell(&format!(
-        "for p in /proc/[0-9]*; do case $(cat $p/comm 2>/dev/null) in glusterfsd) \
-         grep -qs /bricks/{volume}- $p/cmdline && kill -9 ${{p#/proc/}};; esac; done; true"
-    ));
-}
-
 fn volume_stopped(labs: &Labs) {
     let lab = labs.plain();
     lab.create_volume("never-started", Kind::Replica3);
@@ -63,7 +55,7 @@ fn volume_stopped(labs: &Labs) {
 fn brick_down(labs: &Labs) {
     let lab = labs.plain();
     lab.start_volume("brick-down", Kind::Single);
-    kill_bricks(lab.host(0), "brick-down");
+    lab.host(0).kill_bricks("brick-down");
     let brick = lab.brick("brick-down", 0);
     fails(&host(lab, "brick-down"), &source(lab, "brick-down"), &[], NOT_SERVING, &["brick-down", &brick]);
 }
@@ -71,8 +63,8 @@ fn brick_down(labs: &Labs) {
 fn no_quorum(labs: &Labs) {
     let lab = labs.plain();
     lab.start_volume("no-quorum", Kind::Replica3);
-    kill_bricks(lab.host(0), "no-quorum");
-    kill_bricks(lab.host(1), "no-quorum");
+    lab.host(0).kill_bricks("no-quorum");
+    lab.host(1).kill_bricks("no-quorum");
     let bricks = [lab.brick("no-quorum", 0), lab.brick("no-quorum", 1)];
     let words = ["2 are needed", bricks[0].as_str(), &bricks[1]];
     fails(&host(lab, "no-quorum"), &source(lab, "no-quorum"), &[], NOT_SERVING, &words);

@@ -20,8 +20,20 @@ macro_rules! story {
     };
 }
 
+#[cfg(feature = "operator")]
+#[path = "../fakes/api/mod.rs"]
+mod api;
 mod brick_side;
 mod changes;
+mod check_bricks;
+mod check_broken;
+mod check_healthy;
+mod check_network;
+mod check_stranger;
+mod check_tls;
+mod check_versions;
+mod checked;
+mod config_rfc;
 mod csi_killed;
 mod csi_life;
 mod csi_many;
@@ -47,6 +59,9 @@ mod live_skew;
 mod live_survive;
 mod mounted;
 mod mounts;
+#[cfg(feature = "operator")]
+mod operator_rfc;
+mod quota_check;
 mod quota_guest;
 mod quota_killed;
 mod quota_kinds;
@@ -108,9 +123,20 @@ const STORIES: &[Story] = &[
     csi_killed::STORY,
     csi_many::STORY,
     csi_quota::STORY,
+    config_rfc::STORY,
+    #[cfg(feature = "operator")]
+    operator_rfc::STORY,
+    check_healthy::STORY,
+    check_broken::STORY,
+    check_network::STORY,
+    check_stranger::STORY,
+    check_tls::STORY,
+    check_versions::STORY,
+    check_bricks::STORY,
     tshark::STORY,
     teardown::STORY,
     quota_guest::STORY,
+    quota_check::STORY,
     quota_kinds::STORY,
     quota_late::STORY,
     quota_killed::STORY,

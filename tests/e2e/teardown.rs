@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::lab::{ALL_KINDS, Lab, LabOptions, Root, Signal, require};
+use crate::lab::{ALL_KINDS, Fate, Host, Lab, LabOptions, Root, Signal, require};
 use crate::labs::Labs;
 
-story! { needs require; every_kind_of_volume, survives_being_broken, leaves_nothing_behind }
+story! { needs require; every_kind_of_volume, survives_being_broken, filters_packets, leaves_nothing_behind }
 
 /// Each kind can be made, and bricks of the kinds that need quorum start.
 fn every_kind_of_volume(_: &Labs) {
@@ -44,6 +44,22 @@ fn survives_being_broken(labs: &Labs) {
     drop(lab);
     let lab = labs.breakable();
     lab.create_volume("after", crate::lab::Kind::Replica3);
+}
+
+/// One port, for one host, in each of the ways, and only as long as the filter is there.
+fn filters_packets(labs: &Labs) {
+    let lab = labs.breakable();
+    let (server, client) = (lab.host(0), lab.client());
+    let script = format!(": >/dev/tcp/{}/24007", server.name());
+    let reach = |from: &Host| from.exec("timeout", &["2", "bash", "-c", &script]);
+    let ends = [(Fate::Drop, 124, ""), (Fate::Reset, 1, "refused"), (Fate::Prohibit, 1, "No route to host")];
+    for (fate, status, said) in ends {
+        let filter = server.filter(client, &[24007, 1], fate);
+        reach(client).expect(status).says(&[said]);
+        reach(lab.host(1)).expect(0);
+        drop(filter);
+        reach(client).expect(0);
+    }
 }
 
 /// Two labs at once have the same names and addresses and nothing in common; when they end, no process, mount or

@@ -57,7 +57,7 @@ fn signed_by_ca(labs: &Labs) {
 fn plain_server(labs: &Labs) {
     let lab = labs.plain();
     lab.create_volume("no-tls", Kind::Single);
-    let files = lab.make_identity(Certificates::SelfSigned);
+    let files = lab.foreign_identity();
     let got = lab.client().kadalu(&[
         "volfile-get",
         "g1",

@@ -218,6 +218,12 @@ impl Host {
         self.glusterd_file(&format!("vols/{volume}/{volume}.tcp-fuse.vol"))
     }
 
+    /// Teaches this host one more name of another.
+    pub(crate) fn knows(&self, other: &Self, name: &str) {
+        let line = format!("{} {name}", other.address());
+        self.shell(&format!("grep -qx '{line}' /etc/hosts || echo '{line}' >>/etc/hosts"));
+    }
+
     /// Takes the host's network interface up or down.
     pub(crate) fn interface(&self, up: bool) {
         network::ip(self.pid, &format!("link set eth0 {}\n", if up { "up" } else { "down" }));

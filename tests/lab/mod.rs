@@ -8,6 +8,7 @@
 //! See `facts/real-gluster-lab.md` for what was learned by hand before this was written.
 
 mod certificates;
+mod filter;
 pub(crate) mod guest;
 mod host;
 mod kadalu;
@@ -22,9 +23,11 @@ use std::fs::File;
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 pub(crate) use certificates::{Certificates, Identity};
+pub(crate) use filter::Fate;
 pub(crate) use host::{Host, Signal};
 pub(crate) use kadalu::{Output, Running};
 use network::Network;
@@ -72,6 +75,7 @@ pub(crate) struct Lab {
     clients: Vec<Host>,
     network: Network,
     options: LabOptions,
+    foreign: Once,
     dir: LabDir,
 }
 
@@ -104,7 +108,7 @@ impl Lab {
             })
             .collect();
         let clients = hosts.split_off(options.servers.len());
-        let lab = Self { servers: hosts, clients, network, options, dir };
+        let lab = Self { servers: hosts, clients, network, options, foreign: Once::new(), dir };
         for server in &lab.servers {
             // Else an admin's command waits a quarter of an hour for a peer that is cut off (Linux's default is 15).
             server.shell("echo 5 >/proc/sys/net/ipv4/tcp_retries2");
@@ -160,8 +164,9 @@ impl Lab {
     }
 
     /// Certificates for the clients of a lab whose servers have none.
-    pub(crate) fn make_identity(&self, kind: Certificates) -> certificates::Files {
-        kind.make(&self.dir.certificates(), &[self.client().name().to_owned()]);
+    pub(crate) fn foreign_identity(&self) -> certificates::Files {
+        let names = [self.client().name().to_owned()];
+        self.foreign.call_once(|| Certificates::SelfSigned.make(&self.dir.certificates(), &names));
         self.identity(Identity::Client)
     }
 

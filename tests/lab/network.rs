@@ -1,8 +1,13 @@
 //! The bridge, in a network namespace of its own, and the cables to it.
 
+use std::fs::File;
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
+use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::host::Host;
 
@@ -70,6 +75,21 @@ impl Drop for Network {
     }
 }
 
+impl Host {
+    /// Listens inside of the host, on its 127.0.0.1, for what this process serves there.
+    pub(crate) fn listen(&self) -> TcpListener {
+        let path = format!("/proc/{}/ns/net", self.pid());
+        // A socket stays in the namespace that it was made in, and the thread that has moved there ends.
+        let bound = thread::spawn(move || {
+            let namespace = File::open(&path).expect("the host's network");
+            let moved = move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network));
+            moved.unwrap_or_else(|error| panic!("{path}: {error}"));
+            TcpListener::bind("127.0.0.1:0").expect("a port")
+        });
+        bound.join().expect("the thread has not panicked")
+    }
+}
+
 fn port(host: &Host) -> String {
     format!("to-{}", host.name())
 }
@@ -80,13 +100,23 @@ fn nodad(host: &Host) -> &'static str {
 
 /// Runs the machine's `ip -batch` in the network namespace of the process `pid`.
 pub(super) fn ip(pid: u32, batch: &str) {
+    feed(pid, &["ip", "-batch", "-"], batch);
+}
+
+/// Runs the machine's `nft` there.
+pub(super) fn nft(pid: u32, rules: &str) {
+    feed(pid, &["nft", "--file", "-"], rules);
+}
+
+fn feed(pid: u32, program: &[&str], script: &str) {
     let mut child = Command::new("nsenter")
-        .args(["--target", &pid.to_string(), "--net", "--", "ip", "-batch", "-"])
+        .args(["--target", &pid.to_string(), "--net", "--"])
+        .args(program)
         .stdin(Stdio::piped())
         .spawn()
         .expect("nsenter runs");
     let mut stdin = child.stdin.take().expect("it is piped");
-    stdin.write_all(batch.as_bytes()).expect("ip reads its batch");
+    stdin.write_all(script.as_bytes()).expect("it reads its script");
     drop(stdin);
-    assert!(child.wait().expect("ip ends").success(), "ip refused one of: {batch}");
+    assert!(child.wait().expect("it ends").success(), "{} refused one of: {script}", program[0]);
 }

@@ -7,15 +7,17 @@ use std::sync::OnceLock;
 use super::root::Root;
 
 /// A program that proves each Debian package is there.
-const PACKAGES: [(&str, &str); 10] = [
+const PACKAGES: [(&str, &str); 12] = [
     ("glusterfs-server", "/usr/sbin/glusterd"),
     ("glusterfs-client", "/usr/sbin/glusterfs"),
     ("iproute2", "/sbin/ip"),
+    ("nftables", "/usr/sbin/nft"),
     ("tshark", "/usr/bin/tshark"),
     ("mmdebstrap", "/usr/bin/mmdebstrap"),
     ("openssl", "/usr/bin/openssl"),
     ("patchelf", "/usr/bin/patchelf"),
     ("util-linux", "/usr/bin/nsenter"),
+    ("e2fsprogs", "/usr/sbin/mkfs.ext4"),
     ("xfsprogs", "/usr/sbin/mkfs.xfs"),
     ("qemu-system-x86", "/usr/bin/qemu-system-x86_64"),
 ];

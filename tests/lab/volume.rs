@@ -1,6 +1,6 @@
 //! Volumes of every kind.
 
-use super::{Host, Lab};
+use super::{Host, Lab, eventually};
 
 /// The kinds of volume that a client has to understand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +95,23 @@ impl Lab {
 }
 
 impl Host {
+    /// Waits until every brick of a volume of this server's cluster is online.
+    pub(crate) fn wait_online(&self, volume: &str) {
+        eventually(&format!("the bricks of {volume} are online"), || {
+            let said = self.try_gluster(&["volume", "status", volume, "detail"]).ok()?;
+            let mut online = said.lines().filter(|line| line.starts_with("Online")).peekable();
+            (online.peek().is_some() && online.all(|line| line.trim_end().ends_with('Y'))).then_some(())
+        });
+    }
+
+    /// Kills the processes of a volume's bricks on this server.
+    pub(crate) fn kill_bricks(&self, volume: &str) {
+        self.shell(&format!(
+            "for p in /proc/[0-9]*; do case $(cat $p/comm 2>/dev/null) in glusterfsd) \
+             grep -qs /bricks/{volume}- $p/cmdline && kill -9 ${{p#/proc/}};; esac; done; true"
+        ));
+    }
+
     /// Mounts a volume with glusterfs itself, as an admin does, and returns where: `/mnt/volumes/NAME`.
     pub(crate) fn mount_volume(&self, server: &Self, name: &str) -> String {
         let at = format!("/mnt/volumes/{name}");
