@@ -63,7 +63,13 @@ struct Watch {
 impl Api {
     /// Starts one; it ends with the runtime.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on(std::net::TcpListener::bind("127.0.0.1:0").unwrap()).await
+    }
+
+    /// Starts one that answers there.
+    pub async fn start_on(listener: std::net::TcpListener) -> Self {
+        listener.set_nonblocking(true).unwrap();
+        let listener = TcpListener::from_std(listener).unwrap();
         let api = Self { inner: Arc::default(), address: listener.local_addr().unwrap() };
         let serving = api.clone();
         tokio::spawn(async move {
