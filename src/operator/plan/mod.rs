@@ -1,7 +1,7 @@
 //! What is to be done for one storage: a function of what is seen, without clock and API.
 //!
-//! Level by level: [`accept`] says which spec is in force, [`conditions`] how the storage is, [`made`] which classes and which
-//! entry follow, [`remove`] what is left of a storage that is deleted. Planned again after its actions are done, nothing is
+//! Level by level: `accept` says which spec is in force, `conditions` how the storage is, `made` which classes and which
+//! entry follow, `remove` what is left of a storage that is deleted. Planned again after its actions are done, nothing is
 //! left to do but what was said to be passing (a class that was put back).
 
 mod accept;
