@@ -285,16 +285,24 @@ impl Load {
     }
 }
 
-/// Waits until no brick of a volume lacks anything: no file is named in three answers in a row. Those that are just
+/// How often it is asked what a brick lacks: a heal goes from a directory to its files, which are named only once they
+/// have been made, so that three answers in a row may have nothing in common while it is under way.
+const LOOKS: usize = 7;
+
+/// Waits until no brick of a volume lacks anything: nothing is named in three answers in a row. Files that are just
 /// being written come and go.
 #[track_caller]
 pub(crate) fn wait_healed(server: &Host, volume: &str) {
     let begin = Instant::now();
     loop {
-        let infos: Vec<_> = (0..3).map(|_| lacking(server, volume)).collect();
-        if let [Ok(first), Ok(second), Ok(third)] = infos.as_slice()
-            && !first.iter().any(|entry| second.contains(entry) && third.contains(entry))
-        {
+        let infos: Vec<_> = (0..LOOKS).map(|_| lacking(server, volume)).collect();
+        let lacks = |looks: &[Result<Vec<String>, String>]| match looks {
+            [Ok(first), Ok(second), Ok(third)] => {
+                first.iter().any(|entry| second.contains(entry) && third.contains(entry))
+            }
+            _ => true,
+        };
+        if !infos.windows(3).any(lacks) {
             return;
         }
         assert!(begin.elapsed() < HEALED, "{volume} is not healed within {HEALED:?}: {infos:?}");
