@@ -20,8 +20,8 @@ use super::{
     hands::{Hands, Written},
     lease::jittered,
     metrics::{Figures, Shown},
-    plan::{Action, Look, conditions::OF_BRICKS, plan},
-    probe::{Prober, completed},
+    plan::{Action, Look, plan},
+    probe::{Prober, asks_bricks, completed},
     seen::Seen,
     stores::Stores,
     troubles::Troubles,
@@ -48,7 +48,8 @@ struct Looked {
     report: Option<Arc<Report>>,
     /// None while it is looked at.
     due: Option<Instant>,
-    begun: bool,
+    /// How often.
+    looks: u64,
 }
 
 /// What the driver was asked, and said.
@@ -271,18 +272,18 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         for Look { target, bricks } in looks {
             let name = target.to_string();
             let looked = self.looked.entry(name.clone()).or_default();
-            let is_due = !looked.begun || looked.due.is_some_and(|due| due <= Instant::now());
+            let is_due = looked.looks == 0 || looked.due.is_some_and(|due| due <= Instant::now());
             if !is_due {
                 continue;
             }
-            // Once, however often somebody has to look until he sees the volume.
-            let seen = looked.report.as_ref().is_some_and(|report| has_bricks(report));
-            (looked.begun, looked.due) = (true, None);
+            looked.due = None;
+            looked.looks += 1;
+            let bricks = bricks && asks_bricks(looked.report.as_deref(), looked.looks);
             let (prober, places) = (self.prober.clone(), self.places.clone());
             self.work.spawn(async move {
                 // It is never closed.
                 let _place = places.acquire().await;
-                Done::Looked(name, Box::new(prober.look(target, bricks && !seen).await))
+                Done::Looked(name, Box::new(prober.look(target, bricks).await))
             });
         }
     }
@@ -336,9 +337,4 @@ impl<P: Prober, D: Driver> Controller<P, D> {
             },
         }
     }
-}
-
-/// Whether the state of the bricks was asked for.
-fn has_bricks(report: &Report) -> bool {
-    report.findings.iter().any(|finding| OF_BRICKS.contains(&finding.code))
 }

@@ -97,7 +97,7 @@ pub struct KadaluStorageStatus {
     /// What was found of the volume that is not as it should be.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<StatusFinding>,
-    /// Of which volume the state of the bricks was asked for: `SERVERS:/VOLUME`, and what for. It takes a lock, so once.
+    /// Of which volume the bricks have told their state: `SERVERS:/VOLUME`, and what for. It takes a lock, so once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bricks_checked: Option<String>,
     /// What was changed last.

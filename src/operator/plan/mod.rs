@@ -5,7 +5,7 @@
 //! left to do but what was said to be passing (a class that was put back).
 
 mod accept;
-pub(super) mod conditions;
+mod conditions;
 mod made;
 mod remove;
 #[cfg(test)]
@@ -68,7 +68,7 @@ pub struct Told {
 pub struct Look {
     /// Which, and what for.
     pub target: Target,
-    /// The state of its bricks was not asked for yet.
+    /// Its bricks have not told their state yet.
     pub bricks: bool,
 }
 
