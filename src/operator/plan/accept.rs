@@ -207,7 +207,7 @@ pub(super) fn of_volume<'f>(found: &'f [StatusFinding], outcome: &str) -> Vec<&'
 pub(super) fn reachable(findings: &[Finding]) -> Result<String, String> {
     let servers = findings.iter().filter(|finding| finding.code == "server").collect::<Vec<_>>();
     let (dead, alive) =
-        servers.iter().copied().partition::<Vec<_>, _>(|finding| finding.outcome == Outcome::Failed);
+        servers.iter().copied().partition::<Vec<_>, _>(|finding| finding.outcome != Outcome::Ok);
     let dead = dead.into_iter().map(|finding| StatusFinding::from(finding).to_string()).collect::<Vec<_>>();
     let dead = if dead.is_empty() { String::new() } else { format!(": {}", listed(dead, "; ")) };
     match alive.len() {

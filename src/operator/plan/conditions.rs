@@ -176,8 +176,7 @@ impl<'w> Writer<'w> {
                 return;
             }
             Ok(how) => {
-                let all =
-                    !report.findings.iter().any(|one| one.code == "server" && one.outcome == Outcome::Failed);
+                let all = report.of("server").all(|server| server.outcome == Outcome::Ok);
                 let reason = if all { "AllServers" } else { "SomeServers" };
                 self.set(REACHABLE, Truth::True, Why::new(reason, how));
             }

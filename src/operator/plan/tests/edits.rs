@@ -83,7 +83,7 @@ fn classes_are_made_only_of_a_volume_that_was_seen_and_is_fit() {
 fn conditions_say_what_is_wrong() {
     let mut sim = Sim::with(rfc());
     let mut found = ill("vol", "brick-port");
-    found.findings.push(Finding { subject: Some("g2:24007".to_owned()), ..finding("server", How::Failed) });
+    found.findings.push(Finding { subject: Some("g2:24007".to_owned()), ..finding("server", How::Warning) });
     sim.clusters.insert("vol".to_owned(), found);
     sim.told.clear();
     sim.settle();
