@@ -63,6 +63,11 @@ impl Decision {
         Some(config)
     }
 
+    /// Whether it is a storage that is, or will be, in force.
+    pub(super) fn wants(&self) -> bool {
+        !matches!(self, Self::Rival(_) | Self::Invalid { .. })
+    }
+
     /// Which volumes are looked at.
     pub(super) fn targets(&self, world: &World<'_>) -> Vec<Target> {
         let (current, wanted) = match self {

@@ -127,6 +127,26 @@ fn a_storage_is_held_while_there_are_pvs_and_then_leaves_nothing() {
     sim.volumes.clear();
     sim.settle();
     assert_eq!((sim.objects.len(), sim.classes.len(), sim.entries.len()), (0, 0, 0));
+    // PVs of kadalu, of a volume that is not fit: it is theirs before it is in force.
+    let mut sim = Sim::new();
+    sim.clusters.insert("vol".to_owned(), ill("vol", "layout"));
+    sim.volume("pvc-1");
+    sim.create("ns", rfc());
+    sim.settle();
+    sim.delete();
+    sim.settle();
+    assert_eq!((sim.objects.len(), sim.condition("Ready").as_str()), (1, "False HeldByVolumes"));
+    assert!(sim.message("Ready").contains("are served until then"), "{}", sim.message("Ready"));
+    sim.volumes.clear();
+    sim.settle();
+    assert_eq!(sim.objects.len(), 0);
+    // Killed when it had written the entry, and not yet the status.
+    let mut sim = Sim::with(rfc());
+    sim.object("ns").as_object_mut().unwrap().remove("status");
+    sim.classes.clear();
+    sim.delete();
+    sim.settle();
+    assert_eq!((sim.objects.len(), sim.entries.len()), (0, 0));
     // One that never came into force holds nobody up, and neither does one without our finalizer.
     let mut sim = Sim::new();
     sim.create("ns", spec(json!({})));
