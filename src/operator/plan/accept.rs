@@ -100,7 +100,10 @@ pub(super) fn decide(world: &World<'_>) -> Decision {
     let volume = current.parameters.volume != wanted.parameters.volume;
     let kind = current.parameters.kind.unwrap_or_default() != wanted.parameters.kind.unwrap_or_default();
     if same && !volume && !kind {
-        return in_force(world, wanted);
+        return match stranger(world, &current, &wanted) {
+            Ok(()) => in_force(world, wanted),
+            Err(why) => Decision::Waits { wanted: Some(wanted), current: Some(current), why },
+        };
     }
     let users = users(world);
     if volume && let Some(users) = &users {
@@ -162,6 +165,24 @@ fn in_force(world: &World<'_>, config: Box<StorageConfig>) -> Decision {
             Decision::Replaced { config, id }
         }
         (told, _) => Decision::InForce { config, volume_id: told },
+    }
+}
+
+/// Whether a server of an edit may be of another cluster: then mounts could go there. Known ones are not, and of others a look
+/// tells; one that is silent now is none of another.
+fn stranger(world: &World<'_>, current: &StorageConfig, wanted: &StorageConfig) -> Result<(), Option<Why>> {
+    let known = |server| {
+        let learned = &world.object.status.servers;
+        current.parameters.servers.contains(server) || learned.contains(&server.to_string())
+    };
+    if wanted.parameters.servers.iter().all(known) {
+        return Ok(());
+    }
+    let report = world.reports.get(&Target::of(world.object, wanted).to_string()).ok_or(None)?;
+    let others = report.of("cluster").filter(|finding| finding.outcome == Outcome::Failed);
+    match others.map(|finding| StatusFinding::from(finding).to_string()).collect::<Vec<_>>() {
+        none if none.is_empty() => Ok(()),
+        others => Err(Some(Why::new("ClusterChanged", listed(others, "; ")))),
     }
 }
 

@@ -263,3 +263,31 @@ fn a_class_of_another_kind_is_made_anew_with_what_others_put_on_it() {
     assert_eq!(class["metadata"]["annotations"]["default"], "true");
     assert_eq!(sim.condition("QuotaEnforced"), "True WholeVolume");
 }
+
+#[test]
+fn servers_that_nobody_has_looked_at_are_not_in_force() {
+    let mut sim = Sim::with(rfc());
+    let before = sim.entries.clone();
+    let strange = finding("cluster", How::Failed);
+    let mut mixed = report("vol", ID);
+    mixed.findings.push(strange);
+    sim.clusters.insert("vol".to_owned(), mixed);
+    sim.edit(spec(json!({ "gluster_hosts": ["g1", "x1"], "gluster_volname": "vol" })));
+    sim.pass();
+    assert_eq!(
+        (sim.condition("Drifted"), &sim.entries),
+        ("True EditPending".to_owned(), &before),
+        "its look has only begun"
+    );
+    sim.settle();
+    assert_eq!((sim.condition("Drifted"), &sim.entries), ("True ClusterChanged".to_owned(), &before));
+    sim.clusters.insert("vol".to_owned(), report("vol", ID));
+    sim.settle();
+    assert_eq!(sim.condition("Drifted"), "False InSync");
+    assert!(sim.info()["gluster_hosts"].as_str().unwrap().contains("x1"));
+    // What was learned is of the cluster.
+    sim.clusters.clear();
+    sim.edit(spec(json!({ "gluster_hosts": ["g9", "g1"], "gluster_volname": "vol" })));
+    sim.settle();
+    assert!(sim.info()["gluster_hosts"].as_str().unwrap().starts_with("g9"));
+}
