@@ -95,6 +95,13 @@ pub(super) fn decide(world: &World<'_>) -> Decision {
         }
         Err(faults) => return Decision::Invalid { faults: sentences(faults), current },
     };
+    if let Some(other) = object.name.strip_prefix("external.") {
+        let faults = format!(
+            "a storage named {} has the storage class kadalu.{0}, which is that of a storage named {other}: give it another name",
+            object.name
+        );
+        return Decision::Invalid { faults, current };
+    }
     let Some(current) = current else { return first(world, wanted) };
     let same = shares_server(&current, &wanted);
     let volume = current.parameters.volume != wanted.parameters.volume;

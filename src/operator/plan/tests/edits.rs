@@ -291,3 +291,19 @@ fn servers_that_nobody_has_looked_at_are_not_in_force() {
     sim.settle();
     assert!(sim.info()["gluster_hosts"].as_str().unwrap().starts_with("g9"));
 }
+
+#[test]
+fn a_name_whose_class_is_that_of_another_storage_is_refused() {
+    let mut sim = Sim::new();
+    sim.create("ns", rfc());
+    let mut object = sim.objects.remove("ns/s").unwrap();
+    object["metadata"]["name"] = json!("external.s");
+    sim.objects.insert("ns/external.s".to_owned(), object);
+    sim.settle();
+    assert_eq!((sim.condition("Ready").as_str(), sim.names().as_str()), ("False InvalidConfiguration", ""));
+    assert!(
+        sim.message("Ready").contains("kadalu.external.s, which is that of a storage named s"),
+        "{}",
+        sim.message("Ready")
+    );
+}
