@@ -55,6 +55,8 @@ struct Looked {
 /// What the driver was asked, and said.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Said {
+    listed: Arc<BTreeSet<String>>,
+    asked: Arc<BTreeSet<String>>,
     not_enforced: Arc<BTreeMap<String, String>>,
     available: BTreeMap<String, u64>,
 }
@@ -310,9 +312,12 @@ impl<P: Prober, D: Driver> Controller<P, D> {
             (config.name, pairs.collect::<BTreeMap<_, _>>())
         });
         let classes = classes.collect::<BTreeMap<_, _>>();
+        let asked = Arc::new(self.subjects.clone());
         self.work.spawn(async move {
-            let not_enforced = match driver.not_enforced().await {
-                Ok(found) => Arc::new(found),
+            let told =
+                async { Ok((Arc::new(driver.listed().await?), Arc::new(driver.not_enforced().await?))) };
+            let (listed, not_enforced) = match told.await {
+                Ok(told) => told,
                 Err(why) => return Done::Asked(Err(why)),
             };
             let mut available = BTreeMap::new();
@@ -322,7 +327,7 @@ impl<P: Prober, D: Driver> Controller<P, D> {
                     available.insert(storage, bytes);
                 }
             }
-            Done::Asked(Ok(Said { not_enforced, available }))
+            Done::Asked(Ok(Said { listed, asked, not_enforced, available }))
         });
     }
 
@@ -331,7 +336,9 @@ impl<P: Prober, D: Driver> Controller<P, D> {
             _ if self.driver.is_none() => DriverView::Absent,
             None => DriverView::NotAsked,
             Some(Err(why)) => DriverView::Failed(why.clone()),
-            Some(Ok(Said { not_enforced, available })) => DriverView::Seen {
+            Some(Ok(Said { listed, asked, not_enforced, available })) => DriverView::Seen {
+                asked: asked.clone(),
+                listed: listed.clone(),
                 not_enforced: not_enforced.clone(),
                 available: available.get(storage).copied(),
             },

@@ -1,7 +1,7 @@
 //! An operator beside an API in memory, with a script in the place of clusters and driver.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -45,12 +45,18 @@ pub(crate) struct Script(Arc<Mutex<Told>>);
 struct Told {
     volumes: BTreeMap<String, Report>,
     looks: Vec<(String, bool)>,
+    listed: BTreeSet<String>,
     not_enforced: BTreeMap<String, String>,
 }
 
 impl Script {
     pub(crate) fn set(&self, volume: &str, report: Report) {
         self.0.lock().unwrap().volumes.insert(volume.to_owned(), report);
+    }
+
+    /// The driver knows a PV.
+    pub(crate) fn list(&self, handle: &str) {
+        self.0.lock().unwrap().listed.insert(handle.to_owned());
     }
 
     pub(crate) fn not_enforced(&self, handle: &str) {
@@ -75,6 +81,10 @@ impl Prober for Script {
 }
 
 impl Driver for Script {
+    async fn listed(&self) -> Result<BTreeSet<String>, String> {
+        Ok(self.0.lock().unwrap().listed.clone())
+    }
+
     async fn not_enforced(&self) -> Result<BTreeMap<String, String>, String> {
         Ok(self.0.lock().unwrap().not_enforced.clone())
     }

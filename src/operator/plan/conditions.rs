@@ -196,6 +196,10 @@ impl<'w> Writer<'w> {
             return self.unknown(QUOTA, "NotObserved", "the storage is not in force");
         };
         let handles = &self.world.users.handles;
+        let by_hand = match self.world.users.by_hand.len() {
+            0 => String::new(),
+            number => format!("; {number} made by hand have no limit"),
+        };
         match &self.world.driver {
             DriverView::NotAsked => return,
             DriverView::Seen { available: available @ Some(_), .. } => {
@@ -220,24 +224,40 @@ impl<'w> Writer<'w> {
             }
             DriverView::Failed(why) => self.unknown(QUOTA, "DriverUnreachable", why),
             DriverView::Seen { .. } if handles.is_empty() => {
-                self.unknown(QUOTA, "NoVolumes", "there are no PVs of the driver yet");
+                self.unknown(
+                    QUOTA,
+                    "NoVolumes",
+                    &format!("there are no PVs yet that the driver has made{by_hand}"),
+                );
             }
-            DriverView::Seen { not_enforced, .. } => {
+            DriverView::Seen { listed: known, asked, not_enforced, .. } => {
                 let lacking = handles.iter().filter_map(|handle| Some((handle, not_enforced.get(handle)?)));
                 let lacking = lacking.map(|(handle, why)| format!("{handle}: {why}")).collect::<Vec<_>>();
+                let is_known = |handle: &str| known.contains(handle) || not_enforced.contains_key(handle);
+                let missing = handles.iter().filter(|handle| !is_known(handle));
+                // Of one that is younger than the answer, the next answer tells.
+                let (missing, new) = missing.partition::<Vec<_>, _>(|handle| asked.contains(*handle));
                 let (number, all) = (lacking.len(), handles.len());
-                let why = match number {
-                    0 => (
-                        Truth::True,
-                        Why::new("Enforced", format!("every brick enforces the sizes of all {all} PVs")),
-                    ),
-                    _ => {
-                        let message =
-                            format!("{number} of {all} PVs are not limited: {}", listed(lacking, "; "));
-                        (Truth::False, Why::new("QuotaNotEnforced", message))
-                    }
+                let (truth, reason, message) = if number > 0 {
+                    let lacking = listed(lacking, "; ");
+                    let message = format!("{number} of {all} PVs are not limited: {lacking}");
+                    (Truth::False, "QuotaNotEnforced", message)
+                } else if !missing.is_empty() {
+                    let number = missing.len();
+                    let missing = listed(missing.into_iter().cloned().collect(), ", ");
+                    let message = format!(
+                        "{number} of {all} PVs are not known to the driver ({missing}): their volume does not answer it, or \
+                         another driver has made them"
+                    );
+                    (Truth::Unknown, "NotListed", message)
+                } else if new.is_empty() {
+                    let message =
+                        format!("every brick enforces the limits of all {all} PVs, where they have one");
+                    (Truth::True, "Enforced", message)
+                } else {
+                    return;
                 };
-                self.set(QUOTA, why.0, why.1);
+                self.set(QUOTA, truth, Why::new(reason, message + &by_hand));
             }
         }
     }

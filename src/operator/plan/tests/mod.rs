@@ -4,7 +4,10 @@ mod edits;
 mod others;
 mod properties;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use k8s_openapi::api::core::v1::PersistentVolume;
 use kube::api::DynamicObject;
