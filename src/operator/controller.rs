@@ -20,8 +20,8 @@ use super::{
     hands::{Hands, Written},
     lease::jittered,
     metrics::{Figures, Shown},
-    plan::{Action, Look, conditions::OF_BRICKS, plan},
-    probe::{Prober, completed},
+    plan::{Action, Look, plan},
+    probe::{Prober, asks_bricks, completed},
     seen::Seen,
     stores::Stores,
     troubles::Troubles,
@@ -48,12 +48,15 @@ struct Looked {
     report: Option<Arc<Report>>,
     /// None while it is looked at.
     due: Option<Instant>,
-    begun: bool,
+    /// How often.
+    looks: u64,
 }
 
 /// What the driver was asked, and said.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Said {
+    listed: Arc<BTreeSet<String>>,
+    asked: Arc<BTreeSet<String>>,
     not_enforced: Arc<BTreeMap<String, String>>,
     available: BTreeMap<String, u64>,
 }
@@ -271,18 +274,18 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         for Look { target, bricks } in looks {
             let name = target.to_string();
             let looked = self.looked.entry(name.clone()).or_default();
-            let is_due = !looked.begun || looked.due.is_some_and(|due| due <= Instant::now());
+            let is_due = looked.looks == 0 || looked.due.is_some_and(|due| due <= Instant::now());
             if !is_due {
                 continue;
             }
-            // Once, however often somebody has to look until he sees the volume.
-            let seen = looked.report.as_ref().is_some_and(|report| has_bricks(report));
-            (looked.begun, looked.due) = (true, None);
+            looked.due = None;
+            looked.looks += 1;
+            let bricks = bricks && asks_bricks(looked.report.as_deref(), looked.looks);
             let (prober, places) = (self.prober.clone(), self.places.clone());
             self.work.spawn(async move {
                 // It is never closed.
                 let _place = places.acquire().await;
-                Done::Looked(name, Box::new(prober.look(target, bricks && !seen).await))
+                Done::Looked(name, Box::new(prober.look(target, bricks).await))
             });
         }
     }
@@ -309,9 +312,12 @@ impl<P: Prober, D: Driver> Controller<P, D> {
             (config.name, pairs.collect::<BTreeMap<_, _>>())
         });
         let classes = classes.collect::<BTreeMap<_, _>>();
+        let asked = Arc::new(self.subjects.clone());
         self.work.spawn(async move {
-            let not_enforced = match driver.not_enforced().await {
-                Ok(found) => Arc::new(found),
+            let told =
+                async { Ok((Arc::new(driver.listed().await?), Arc::new(driver.not_enforced().await?))) };
+            let (listed, not_enforced) = match told.await {
+                Ok(told) => told,
                 Err(why) => return Done::Asked(Err(why)),
             };
             let mut available = BTreeMap::new();
@@ -321,7 +327,7 @@ impl<P: Prober, D: Driver> Controller<P, D> {
                     available.insert(storage, bytes);
                 }
             }
-            Done::Asked(Ok(Said { not_enforced, available }))
+            Done::Asked(Ok(Said { listed, asked, not_enforced, available }))
         });
     }
 
@@ -330,15 +336,12 @@ impl<P: Prober, D: Driver> Controller<P, D> {
             _ if self.driver.is_none() => DriverView::Absent,
             None => DriverView::NotAsked,
             Some(Err(why)) => DriverView::Failed(why.clone()),
-            Some(Ok(Said { not_enforced, available })) => DriverView::Seen {
+            Some(Ok(Said { listed, asked, not_enforced, available })) => DriverView::Seen {
+                asked: asked.clone(),
+                listed: listed.clone(),
                 not_enforced: not_enforced.clone(),
                 available: available.get(storage).copied(),
             },
         }
     }
-}
-
-/// Whether the state of the bricks was asked for.
-fn has_bricks(report: &Report) -> bool {
-    report.findings.iter().any(|finding| OF_BRICKS.contains(&finding.code))
 }

@@ -1,6 +1,10 @@
 //! What the CSI driver says of its PVs.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Duration,
+};
 
 use tonic::{
     Status,
@@ -8,7 +12,10 @@ use tonic::{
 };
 
 use crate::csi::{
-    generated::{ControllerListVolumeHealthRequest, GetCapacityRequest, controller_client::ControllerClient},
+    generated::{
+        ControllerListVolumeHealthRequest, GetCapacityRequest, ListVolumesRequest,
+        controller_client::ControllerClient,
+    },
     health::QUOTA_NOT_ENFORCED,
 };
 
@@ -24,6 +31,9 @@ const MAX_REPLY: usize = 16 * 1024 * 1024;
 
 /// Asks a driver; a script in tests.
 pub trait Driver: Send + Sync + 'static {
+    /// PVs that it knows, by its ids. An error is a sentence.
+    fn listed(&self) -> impl Future<Output = Result<BTreeSet<String>, String>> + Send;
+
     /// PVs whose sizes some brick does not enforce, by the driver's ids, and why. An error is a sentence.
     fn not_enforced(&self) -> impl Future<Output = Result<BTreeMap<String, String>, String>> + Send;
 
@@ -52,6 +62,21 @@ impl Csi {
 }
 
 impl Driver for Csi {
+    async fn listed(&self) -> Result<BTreeSet<String>, String> {
+        let mut found = BTreeSet::new();
+        let mut request = ListVolumesRequest { max_entries: PAGE, ..Default::default() };
+        for _ in 0..MAX_PAGES {
+            let page = self.grpc.clone().list_volumes(request.clone()).await;
+            let page = page.map_err(|status| sentence(&status))?.into_inner();
+            found.extend(page.entries.into_iter().filter_map(|entry| Some(entry.volume?.volume_id)));
+            if page.next_token.is_empty() {
+                return Ok(found);
+            }
+            request.starting_token = page.next_token;
+        }
+        Err(endless())
+    }
+
     async fn not_enforced(&self) -> Result<BTreeMap<String, String>, String> {
         let mut found = BTreeMap::new();
         let mut request = ControllerListVolumeHealthRequest { max_entries: PAGE, ..Default::default() };
@@ -68,7 +93,7 @@ impl Driver for Csi {
             }
             request.starting_token = page.next_token;
         }
-        Err(format!("the driver's list of volumes does not end after {MAX_PAGES} pages"))
+        Err(endless())
     }
 
     async fn available(&self, class: BTreeMap<String, String>) -> Result<u64, String> {
@@ -77,6 +102,10 @@ impl Driver for Csi {
         u64::try_from(reply.into_inner().available_capacity)
             .map_err(|_| "the driver tells a negative capacity".to_owned())
     }
+}
+
+fn endless() -> String {
+    format!("the driver's list of volumes does not end after {MAX_PAGES} pages")
 }
 
 fn sentence(status: &Status) -> String {
@@ -91,8 +120,9 @@ mod tests {
 
     use super::*;
     use crate::csi::generated::{
-        ControllerListVolumeHealthResponse, GetCapacityResponse, VolumeHealth,
+        ControllerListVolumeHealthResponse, GetCapacityResponse, ListVolumesResponse, Volume, VolumeHealth,
         controller_server::{Controller, ControllerServer},
+        list_volumes_response::Entry,
         volume_health::VolumeHealthEntry,
     };
 
@@ -124,6 +154,20 @@ mod tests {
             }))
         }
 
+        async fn list_volumes(
+            &self,
+            request: Request<ListVolumesRequest>,
+        ) -> Result<Response<ListVolumesResponse>, Status> {
+            let (volume_id, next_token) = match request.into_inner().starting_token.as_str() {
+                "" => ("a", "2"),
+                "2" => ("b", ""),
+                token => return Err(Status::aborted(token)),
+            };
+            let volume = Volume { volume_id: volume_id.to_owned(), ..Default::default() };
+            let entries = vec![Entry { volume: Some(volume), status: None }];
+            Ok(Response::new(ListVolumesResponse { entries, next_token: next_token.to_owned() }))
+        }
+
         async fn get_capacity(
             &self,
             request: Request<GetCapacityRequest>,
@@ -151,6 +195,7 @@ mod tests {
         let server = tokio::spawn(server);
         let expected = BTreeMap::from([("b".to_owned(), "why of b".to_owned())]);
         assert_eq!(driver.not_enforced().await, Ok(expected));
+        assert_eq!(driver.listed().await, Ok(BTreeSet::from(["a".to_owned(), "b".to_owned()])));
         let class = BTreeMap::from([("storage_name".to_owned(), "s".to_owned())]);
         assert_eq!(driver.available(class).await, Ok(5));
         assert!(driver.available(BTreeMap::new()).await.unwrap_err().contains("negative"));

@@ -10,7 +10,7 @@ use super::{
     users::Volumes,
     world::{CONFIG_MAP, Class, DriverView, Object, Settings, World, class_names},
 };
-use crate::storage::{check::Report, config::Storage};
+use crate::storage::check::Report;
 
 /// What all storages share.
 pub(super) struct Seen {
@@ -39,10 +39,7 @@ impl Seen {
                 *first = place;
             }
         }
-        let external = objects.iter().filter(|object| matches!(object.config, Ok(Storage::External(_))));
-        let owners =
-            external.flat_map(|object| class_names(&object.name).map(|class| (class, object.name.clone())));
-        Self { volumes, classes: classes.collect(), entries, owners: owners.collect(), oldest }
+        Self { volumes, classes: classes.collect(), entries, owners: owners(objects), oldest }
     }
 
     /// One storage, and all that concerns it.
@@ -77,5 +74,39 @@ impl Seen {
             driver,
             now,
         }
+    }
+}
+
+/// Storages by the names of their classes. One that makes no sense now has its PVs all the same.
+fn owners(objects: &[Object]) -> BTreeMap<String, String> {
+    let ours = objects.iter().filter(|object| !object.is_foreign());
+    ours.flat_map(|object| class_names(&object.name).map(|class| (class, object.name.clone()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_storage_with_a_fault_keeps_its_pvs() {
+        let object = |name: &str, spec: Value| {
+            let object = json!({ "apiVersion": "v", "kind": "k", "metadata": { "name": name, "namespace": "ns" }, "spec": spec });
+            Object::read(&serde_json::from_value(object).unwrap())
+        };
+        let details = json!({ "gluster_hosts": "g1", "gluster_volname": "vol" });
+        let owners = owners(&[
+            object("good", json!({ "type": "External", "details": details })),
+            object("bad", json!({ "type": "External", "details": { "gluster_hots": "g1" } })),
+            object("kadalus", json!({ "type": "Replica3", "storage": [] })),
+        ]);
+        let expected = [
+            ("kadalu.bad", "bad"),
+            ("kadalu.external.bad", "bad"),
+            ("kadalu.external.good", "good"),
+            ("kadalu.good", "good"),
+        ];
+        assert_eq!(owners, expected.map(|(class, of)| (class.to_owned(), of.to_owned())).into());
     }
 }

@@ -32,6 +32,7 @@ struct Volume {
     name: String,
     class: String,
     handle: Option<String>,
+    by_hand: bool,
     servers: Vec<ServerAddress>,
 }
 
@@ -59,7 +60,8 @@ impl Volumes {
             self.by_name.entry(name).or_default().push(number);
         }
         let handle = csi.map(|csi| csi.volume_handle.clone());
-        self.volumes.push(Volume { name: volume.name_any(), class, handle, servers: place.servers });
+        let by_hand = handle.as_deref().is_some_and(|id| matches!(Handle::parse(id), Ok(Handle::Static(_))));
+        self.volumes.push(Volume { name: volume.name_any(), class, handle, by_hand, servers: place.servers });
     }
 
     /// Those of a storage: of its classes, or on its volume, but for those of another storage's class. `others` are the
@@ -102,7 +104,8 @@ impl Volumes {
         let volume = &self.volumes[number];
         users.names.insert(volume.name.clone());
         users.classes.insert(volume.class.clone());
-        users.handles.extend(volume.handle.clone());
+        let handles = if volume.by_hand { &mut users.by_hand } else { &mut users.handles };
+        handles.extend(volume.handle.clone());
     }
 }
 
@@ -189,6 +192,9 @@ mod tests {
         assert_eq!(of(Some("nonsense"), Some(&config(&[("servers", "g9:/other")]))), "by-class by-old-class");
         let users = volumes.of("s", None, None, &others);
         assert_eq!(users.handles.into_iter().collect::<Vec<_>>(), ["pvc-0"]);
+        let users = volumes.of("s", Some(ID), Some(&in_force), &others);
+        assert_eq!(users.by_hand.iter().collect::<Vec<_>>(), ["g2:/vol/home"]);
+        assert!(users.handles.contains(&format!("{ID}/pvc-1")) && !users.handles.contains("g2:/vol/home"));
         // The storage that is gone holds nothing back.
         assert!(volumes.of("u", Some(ID), None, &BTreeMap::new()).names.contains("of-another-storage"));
     }

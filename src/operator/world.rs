@@ -251,6 +251,10 @@ pub enum DriverView {
     Failed(String),
     /// What it said.
     Seen {
+        /// The PVs that it knows, by its id of each; those whose volume does not answer are missing.
+        listed: Arc<BTreeSet<String>>,
+        /// The PVs that were there when it was asked.
+        asked: Arc<BTreeSet<String>>,
         /// PVs whose sizes are not enforced, by the driver's id of each, and why.
         not_enforced: Arc<BTreeMap<String, String>>,
         /// Bytes that it would give to a further PV of this storage.
@@ -263,8 +267,10 @@ pub enum DriverView {
 pub struct Users {
     /// Their names.
     pub names: BTreeSet<String>,
-    /// What the driver knows them by.
+    /// What the driver knows those by that it has made.
     pub handles: BTreeSet<String>,
+    /// Those that somebody has written by hand: directories of a volume, which have no limit.
+    pub by_hand: BTreeSet<String>,
     /// The storage classes that they name.
     pub classes: BTreeSet<String>,
 }

@@ -1,7 +1,7 @@
 //! An operator beside an API in memory, with a script in the place of clusters and driver.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -14,7 +14,7 @@ use glusterd_client::{
         probe::Prober,
         world::{ClassNames, Settings, Target},
     },
-    storage::check::{Facts, Finding, Outcome, Report},
+    storage::check::{CODES, Facts, Finding, Outcome, Report, When},
 };
 use kube::{Client, Config};
 use serde_json::{Value, json};
@@ -45,12 +45,18 @@ pub(crate) struct Script(Arc<Mutex<Told>>);
 struct Told {
     volumes: BTreeMap<String, Report>,
     looks: Vec<(String, bool)>,
+    listed: BTreeSet<String>,
     not_enforced: BTreeMap<String, String>,
 }
 
 impl Script {
     pub(crate) fn set(&self, volume: &str, report: Report) {
         self.0.lock().unwrap().volumes.insert(volume.to_owned(), report);
+    }
+
+    /// The driver knows a PV.
+    pub(crate) fn list(&self, handle: &str) {
+        self.0.lock().unwrap().listed.insert(handle.to_owned());
     }
 
     pub(crate) fn not_enforced(&self, handle: &str) {
@@ -70,15 +76,15 @@ impl Prober for Script {
         let mut told = self.0.lock().unwrap();
         told.looks.push((target.volume.clone(), bricks));
         let unknown = || ill(&target.volume, "server");
-        let mut report = told.volumes.get(&target.volume).cloned().unwrap_or_else(unknown);
-        if !bricks {
-            report.findings.retain(|finding| finding.code != "file-system");
-        }
-        report
+        as_checked(told.volumes.get(&target.volume).cloned().unwrap_or_else(unknown), bricks)
     }
 }
 
 impl Driver for Script {
+    async fn listed(&self) -> Result<BTreeSet<String>, String> {
+        Ok(self.0.lock().unwrap().listed.clone())
+    }
+
     async fn not_enforced(&self) -> Result<BTreeMap<String, String>, String> {
         Ok(self.0.lock().unwrap().not_enforced.clone())
     }
@@ -88,28 +94,43 @@ impl Driver for Script {
     }
 }
 
+fn finding(code: &'static str, outcome: Outcome) -> Finding {
+    let message = format!("{code} is {outcome:?}");
+    Finding { code, outcome, subject: None, message, advice: None, micros: None }
+}
+
 /// A volume as it should be.
 pub(crate) fn report(volume: &str, id: &str) -> Report {
-    let finding = |code| Finding {
-        code,
-        outcome: Outcome::Ok,
-        subject: None,
-        message: "well".to_owned(),
-        advice: None,
-        micros: None,
-    };
     let facts = Facts { id: Some(id.to_owned()), ..Facts::default() };
-    let findings = ["server", "volume", "layout", "file-system"].map(finding).into();
+    let findings =
+        ["server", "volume", "layout", "file-system"].map(|code| finding(code, Outcome::Ok)).into();
     Report { volume: volume.to_owned(), findings, facts }
 }
 
 /// One of which something is wrong.
 pub(crate) fn ill(volume: &str, code: &'static str) -> Report {
     let mut report = report(volume, ID);
-    report.findings.retain(|finding| finding.code != code);
-    let message = format!("{code} is ill");
-    let outcome = Outcome::Failed;
-    report.findings.push(Finding { code, outcome, subject: None, message, advice: None, micros: None });
+    report.replace(vec![finding(code, Outcome::Failed)]);
+    report
+}
+
+/// What the real check says of such a volume: what is looked at once stands in a report with all of it, or not at all, and
+/// where no server answers nothing of the volume does.
+fn as_checked(mut report: Report, bricks: bool) -> Report {
+    let is_once = |code: &str| CODES.iter().any(|known| known.code == code && known.when == When::Once);
+    report.findings.retain(|finding| bricks || !is_once(finding.code));
+    report.facts.capacity = report.facts.capacity.filter(|_| bricks);
+    if report.of("server").all(|server| server.outcome == Outcome::Failed) {
+        report.findings.retain(|finding| finding.code == "server");
+        report.facts = Facts::default();
+        return report;
+    }
+    for code in CODES.iter().map(|known| known.code).filter(|code| bricks && is_once(code)) {
+        if report.of(code).next().is_none() {
+            let outcome = if code == "quota-daemon" { Outcome::Unknown } else { Outcome::Ok };
+            report.findings.push(finding(code, outcome));
+        }
+    }
     report
 }
 

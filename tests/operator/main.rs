@@ -177,6 +177,8 @@ async fn errors_of_the_api_are_retried_and_nothing_is_told_twice() {
 async fn a_restart_changes_nothing() {
     let (api, script, operator) = ready().await;
     volume(&api, "pvc-1");
+    until_condition(&api, STORAGE, "QuotaEnforced", "Unknown NotListed").await;
+    script.list(&format!("{ID}/pvc-1"));
     until_condition(&api, STORAGE, "QuotaEnforced", "True Enforced").await;
     a_while(&script).await;
     operator.stop().await;

@@ -26,7 +26,7 @@ use serde_json::{Map, Value};
     shortname = "kadalu",
     shortname = "kds",
     doc = "A storage: a Gluster volume that somebody else runs, for PVs of the driver kadalu, where its type is External.",
-    validation = Rule::new(NAME_FITS).message("the name has more than 237 characters, and kadalu.external.NAME, the name of its storage class, would have more than 253"),
+    validation = Rule::new(NAME_FITS).message("the name has more than 235 characters: those of its storage class, kadalu.external.NAME, and of its events would have more than 253"),
     printcolumn(name = "Type", type_ = "string", json_path = ".spec.type"),
     printcolumn(name = "Volume", type_ = "string", json_path = ".status.volume"),
     printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
@@ -48,7 +48,7 @@ pub struct KadaluStorageSpec {
 
 /// In CEL, of the whole object.
 const NAME_FITS: &str =
-    "!has(self.spec.type) || self.spec.type.lowerAscii() != 'external' || self.metadata.name.size() <= 237";
+    "!has(self.spec.type) || self.spec.type.lowerAscii() != 'external' || self.metadata.name.size() <= 235";
 
 /// What `kadalu crd` prints and `deploy/kubernetes/crd.yaml` is.
 ///
@@ -97,7 +97,7 @@ pub struct KadaluStorageStatus {
     /// What was found of the volume that is not as it should be.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<StatusFinding>,
-    /// Of which volume the state of the bricks was asked for: `SERVERS:/VOLUME`, and what for. It takes a lock, so once.
+    /// Of which volume the bricks have told their state: `SERVERS:/VOLUME`, and what for. It takes a lock, so once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bricks_checked: Option<String>,
     /// What was changed last.

@@ -1,13 +1,13 @@
 //! Which spec is in force: an edit is taken up where no PV loses its volume by it.
 
-use super::conditions::OF_BRICKS;
 use crate::{
     operator::{
         crd::StatusFinding,
+        probe::{has_bricks, is_kept},
         world::{ACCEPT, Target, World},
     },
     storage::{
-        check::{Finding, Outcome, Report},
+        check::{CODES, Finding, Outcome, Report},
         config::{Fault, Storage, StorageConfig},
         parameters::PvKind,
     },
@@ -63,6 +63,11 @@ impl Decision {
         Some(config)
     }
 
+    /// Whether it is a storage that is, or will be, in force.
+    pub(super) fn wants(&self) -> bool {
+        !matches!(self, Self::Rival(_) | Self::Invalid { .. })
+    }
+
     /// Which volumes are looked at.
     pub(super) fn targets(&self, world: &World<'_>) -> Vec<Target> {
         let (current, wanted) = match self {
@@ -90,12 +95,22 @@ pub(super) fn decide(world: &World<'_>) -> Decision {
         }
         Err(faults) => return Decision::Invalid { faults: sentences(faults), current },
     };
+    if let Some(other) = object.name.strip_prefix("external.") {
+        let faults = format!(
+            "a storage named {} has the storage class kadalu.{0}, which is that of a storage named {other}: give it another name",
+            object.name
+        );
+        return Decision::Invalid { faults, current };
+    }
     let Some(current) = current else { return first(world, wanted) };
     let same = shares_server(&current, &wanted);
     let volume = current.parameters.volume != wanted.parameters.volume;
     let kind = current.parameters.kind.unwrap_or_default() != wanted.parameters.kind.unwrap_or_default();
     if same && !volume && !kind {
-        return in_force(world, wanted);
+        return match stranger(world, &current, &wanted) {
+            Ok(()) => in_force(world, wanted),
+            Err(why) => Decision::Waits { wanted: Some(wanted), current: Some(current), why },
+        };
     }
     let users = users(world);
     if volume && let Some(users) = &users {
@@ -160,36 +175,54 @@ fn in_force(world: &World<'_>, config: Box<StorageConfig>) -> Decision {
     }
 }
 
+/// Whether a server of an edit may be of another cluster: then mounts could go there. Known ones are not, and of others a look
+/// tells; one that is silent now is none of another.
+fn stranger(world: &World<'_>, current: &StorageConfig, wanted: &StorageConfig) -> Result<(), Option<Why>> {
+    let known = |server| {
+        let learned = &world.object.status.servers;
+        current.parameters.servers.contains(server) || learned.contains(&server.to_string())
+    };
+    if wanted.parameters.servers.iter().all(known) {
+        return Ok(());
+    }
+    let report = world.reports.get(&Target::of(world.object, wanted).to_string()).ok_or(None)?;
+    let others = report.of("cluster").filter(|finding| finding.outcome == Outcome::Failed);
+    match others.map(|finding| StatusFinding::from(finding).to_string()).collect::<Vec<_>>() {
+        none if none.is_empty() => Ok(()),
+        others => Err(Some(Why::new("ClusterChanged", listed(others, "; ")))),
+    }
+}
+
 /// The id of a volume that can be taken up; why not where it cannot, nothing where it was not looked at yet.
 fn candidate(world: &World<'_>, wanted: &StorageConfig) -> Result<Option<String>, Option<Why>> {
     let target = Target::of(world.object, wanted).to_string();
     let report = world.reports.get(&target).ok_or(None)?;
-    let kept = || {
-        let kept = kept(world, &target, report).into_iter().find(|kept| kept.outcome == "failed")?;
-        Some(Why::new("AssumptionsNotMet", kept.to_string()))
-    };
-    match unfit(report).or_else(kept) {
+    match unfit(world, &target, report) {
         Some(why) => Err(Some(why)),
         None => Ok(report.facts.id.clone()),
     }
 }
 
-/// What the state of the bricks has told before, where this report does not.
-pub(super) fn kept<'w>(world: &World<'w>, target: &str, report: &Report) -> Vec<&'w StatusFinding> {
+/// What is not as it should be, in the order of [`CODES`]: by a report, and by the status where what is asked once was told
+/// before the operator has started.
+pub(super) fn found(world: &World<'_>, target: &str, report: &Report) -> Vec<StatusFinding> {
     let status = &world.object.status;
-    let told = report.findings.iter().any(|finding| OF_BRICKS.contains(&finding.code));
-    match !told && status.bricks_checked.as_deref() == Some(target) {
-        true => status.findings.iter().filter(|kept| OF_BRICKS.contains(&&*kept.code)).collect(),
-        false => Vec::new(),
-    }
+    let known = !has_bricks(report) && status.bricks_checked.as_deref() == Some(target);
+    let is_lacking = |code: &str| is_kept(code) && report.of(code).next().is_none();
+    let kept = status.findings.iter().filter(|kept| known && is_lacking(&kept.code)).cloned();
+    let found = report.findings.iter().filter(|finding| finding.outcome != Outcome::Ok);
+    let mut found = found.map(StatusFinding::from).chain(kept).collect::<Vec<_>>();
+    found.sort_by_key(|found| CODES.iter().position(|known| known.code == found.code));
+    found
 }
 
 /// Why a volume cannot be the home of PVs.
-pub(super) fn unfit(report: &Report) -> Option<Why> {
+pub(super) fn unfit(world: &World<'_>, target: &str, report: &Report) -> Option<Why> {
     if let Err(why) = reachable(&report.findings) {
         return Some(Why::new("Unreachable", why));
     }
-    let failed = failed(&report.findings);
+    let found = found(world, target, report);
+    let failed = of_volume(&found, "failed");
     let seen = report.facts.id.is_some() || report.facts.digest.is_some();
     match failed.first() {
         Some(_) => Some(Why::new("AssumptionsNotMet", said(&failed))),
@@ -198,18 +231,18 @@ pub(super) fn unfit(report: &Report) -> Option<Why> {
     }
 }
 
-/// What is not met, but for servers: one of them is enough.
-pub(super) fn failed(findings: &[Finding]) -> Vec<&Finding> {
-    let of_volume = findings.iter().filter(|finding| finding.code != "server");
-    of_volume.filter(|finding| finding.outcome == Outcome::Failed).collect()
+/// What is so of the volume. Of servers one is enough, and `Reachable` tells of them.
+pub(super) fn of_volume<'f>(found: &'f [StatusFinding], outcome: &str) -> Vec<&'f StatusFinding> {
+    found.iter().filter(|found| found.code != "server" && found.outcome == outcome).collect()
 }
 
 /// How many servers answer, or why none does.
 pub(super) fn reachable(findings: &[Finding]) -> Result<String, String> {
     let servers = findings.iter().filter(|finding| finding.code == "server").collect::<Vec<_>>();
     let (dead, alive) =
-        servers.iter().copied().partition::<Vec<_>, _>(|finding| finding.outcome == Outcome::Failed);
-    let dead = if dead.is_empty() { String::new() } else { format!(": {}", said(&dead)) };
+        servers.iter().copied().partition::<Vec<_>, _>(|finding| finding.outcome != Outcome::Ok);
+    let dead = dead.into_iter().map(|finding| StatusFinding::from(finding).to_string()).collect::<Vec<_>>();
+    let dead = if dead.is_empty() { String::new() } else { format!(": {}", listed(dead, "; ")) };
     match alive.len() {
         0 if !servers.is_empty() => Err(format!("no server answers{dead}")),
         alive => Ok(format!("{alive} of {} servers answer{dead}", servers.len())),
@@ -217,8 +250,8 @@ pub(super) fn reachable(findings: &[Finding]) -> Result<String, String> {
 }
 
 /// Findings as sentences.
-pub(super) fn said(findings: &[&Finding]) -> String {
-    listed(findings.iter().map(|finding| StatusFinding::from(*finding).to_string()).collect(), "; ")
+pub(super) fn said(findings: &[&StatusFinding]) -> String {
+    listed(findings.iter().map(ToString::to_string).collect(), "; ")
 }
 
 /// The first of many, and how many more there are.

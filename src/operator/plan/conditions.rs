@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use super::{
     Action,
-    accept::{Decision, Why, failed, is_whole, kept, listed, reachable, replaced, said, unfit},
+    accept::{Decision, Why, found, is_whole, listed, of_volume, reachable, replaced, said, unfit},
     made::{Made, changed},
     written,
 };
 use crate::{
     operator::{
         crd::{Change, Condition, KadaluStorageStatus, StatusFinding, Truth},
+        probe::has_bricks,
         world::{DriverView, Target, World, shown},
     },
     storage::{
@@ -29,10 +30,6 @@ pub(super) const DRIFTED: &str = "Drifted";
 
 /// In which conditions are shown.
 const ORDER: [&str; 5] = [READY, REACHABLE, ASSUMPTIONS, QUOTA, DRIFTED];
-
-/// What only the state of the bricks tells: kept from the one time at which it was asked for.
-pub(in crate::operator) const OF_BRICKS: [&str; 6] =
-    ["brick-online", "file-system", "project-quota", "inode-size", "free-space", "quota-daemon"];
 
 /// Findings that are kept in a status.
 const MAX_FINDINGS: usize = 64;
@@ -116,9 +113,10 @@ impl<'w> Writer<'w> {
                 Decision::InForce { volume_id, .. } => volume_id.as_deref(),
                 _ => None,
             };
-            self.found(config, report, volume_id);
+            let found = self.found(config, report, volume_id);
+            self.seen(report, &found);
+            self.status.findings = found.into_iter().take(MAX_FINDINGS).collect();
         }
-        self.seen(report.as_deref());
         self.quota(config.map(Box::as_ref));
         self.drifted(decision, made);
         self.ready(decision, made);
@@ -130,7 +128,12 @@ impl<'w> Writer<'w> {
     }
 
     /// What a look has told of the volume.
-    fn found(&mut self, config: &StorageConfig, report: &Report, volume_id: Option<&str>) {
+    fn found(
+        &mut self,
+        config: &StorageConfig,
+        report: &Report,
+        volume_id: Option<&str>,
+    ) -> Vec<StatusFinding> {
         let facts = &report.facts;
         if let Some(id) = volume_id {
             if let Some(before) = self.status.volume_id.as_deref().filter(|before| *before != id) {
@@ -153,17 +156,15 @@ impl<'w> Writer<'w> {
             (capacity.total, capacity.free) = (Some(total), Some(free));
         }
         let target = Target::of(self.world.object, config).to_string();
-        let kept = kept(self.world, &target, report).into_iter().cloned();
-        let found = report.findings.iter().filter(|finding| finding.outcome != Outcome::Ok);
-        self.status.findings = found.map(StatusFinding::from).chain(kept).take(MAX_FINDINGS).collect();
-        if report.findings.iter().any(|finding| OF_BRICKS.contains(&finding.code)) {
+        let found = found(self.world, &target, report);
+        if has_bricks(report) {
             self.status.bricks_checked = Some(target);
         }
+        found
     }
 
-    /// `Reachable` and `AssumptionsMet`; as they were where nobody has looked.
-    fn seen(&mut self, report: Option<&Report>) {
-        let Some(report) = report else { return };
+    /// `Reachable` and `AssumptionsMet`.
+    fn seen(&mut self, report: &Report, found: &[StatusFinding]) {
         match reachable(&report.findings) {
             Err(why) => {
                 self.set(REACHABLE, Truth::False, Why::new("NoServer", why));
@@ -175,29 +176,14 @@ impl<'w> Writer<'w> {
                 return;
             }
             Ok(how) => {
-                let all =
-                    !report.findings.iter().any(|one| one.code == "server" && one.outcome == Outcome::Failed);
+                let all = report.of("server").all(|server| server.outcome == Outcome::Ok);
                 let reason = if all { "AllServers" } else { "SomeServers" };
                 self.set(REACHABLE, Truth::True, Why::new(reason, how));
             }
         }
-        let kept = self.status.findings.iter().filter(|kept| {
-            kept.outcome == "failed" && !report.findings.iter().any(|finding| finding.code == kept.code)
-        });
-        let kept = kept.map(|kept| (kept.code.clone(), kept.to_string())).collect::<Vec<_>>();
-        let failed = failed(&report.findings);
-        let warnings =
-            report.findings.iter().filter(|finding| finding.outcome == Outcome::Warning).collect::<Vec<_>>();
-        let first = failed
-            .first()
-            .map(|finding| finding.code.to_owned())
-            .or(kept.first().map(|(code, _)| code.clone()));
-        let (truth, why) = match (first, warnings.as_slice()) {
-            (Some(code), _) => {
-                let kept = kept.into_iter().map(|(_, sentence)| sentence);
-                let sentences = (!failed.is_empty()).then(|| said(&failed)).into_iter().chain(kept);
-                (Truth::False, Why::new(&camel(&code), listed(sentences.collect(), "; ")))
-            }
+        let (failed, warnings) = (of_volume(found, "failed"), of_volume(found, "warning"));
+        let (truth, why) = match (failed.first(), warnings.as_slice()) {
+            (Some(first), _) => (Truth::False, Why::new(&camel(&first.code), said(&failed))),
             (None, []) => (Truth::True, Why::new("AllMet", "the volume can hold PVs")),
             (None, warnings) => (Truth::True, Why::new("Warnings", said(warnings))),
         };
@@ -210,6 +196,10 @@ impl<'w> Writer<'w> {
             return self.unknown(QUOTA, "NotObserved", "the storage is not in force");
         };
         let handles = &self.world.users.handles;
+        let by_hand = match self.world.users.by_hand.len() {
+            0 => String::new(),
+            number => format!("; {number} made by hand have no limit"),
+        };
         match &self.world.driver {
             DriverView::NotAsked => return,
             DriverView::Seen { available: available @ Some(_), .. } => {
@@ -234,24 +224,40 @@ impl<'w> Writer<'w> {
             }
             DriverView::Failed(why) => self.unknown(QUOTA, "DriverUnreachable", why),
             DriverView::Seen { .. } if handles.is_empty() => {
-                self.unknown(QUOTA, "NoVolumes", "there are no PVs of the driver yet");
+                self.unknown(
+                    QUOTA,
+                    "NoVolumes",
+                    &format!("there are no PVs yet that the driver has made{by_hand}"),
+                );
             }
-            DriverView::Seen { not_enforced, .. } => {
+            DriverView::Seen { listed: known, asked, not_enforced, .. } => {
                 let lacking = handles.iter().filter_map(|handle| Some((handle, not_enforced.get(handle)?)));
                 let lacking = lacking.map(|(handle, why)| format!("{handle}: {why}")).collect::<Vec<_>>();
+                let is_known = |handle: &str| known.contains(handle) || not_enforced.contains_key(handle);
+                let missing = handles.iter().filter(|handle| !is_known(handle));
+                // Of one that is younger than the answer, the next answer tells.
+                let (missing, new) = missing.partition::<Vec<_>, _>(|handle| asked.contains(*handle));
                 let (number, all) = (lacking.len(), handles.len());
-                let why = match number {
-                    0 => (
-                        Truth::True,
-                        Why::new("Enforced", format!("every brick enforces the sizes of all {all} PVs")),
-                    ),
-                    _ => {
-                        let message =
-                            format!("{number} of {all} PVs are not limited: {}", listed(lacking, "; "));
-                        (Truth::False, Why::new("QuotaNotEnforced", message))
-                    }
+                let (truth, reason, message) = if number > 0 {
+                    let lacking = listed(lacking, "; ");
+                    let message = format!("{number} of {all} PVs are not limited: {lacking}");
+                    (Truth::False, "QuotaNotEnforced", message)
+                } else if !missing.is_empty() {
+                    let number = missing.len();
+                    let missing = listed(missing.into_iter().cloned().collect(), ", ");
+                    let message = format!(
+                        "{number} of {all} PVs are not known to the driver ({missing}): their volume does not answer it, or \
+                         another driver has made them"
+                    );
+                    (Truth::Unknown, "NotListed", message)
+                } else if new.is_empty() {
+                    let message =
+                        format!("every brick enforces the limits of all {all} PVs, where they have one");
+                    (Truth::True, "Enforced", message)
+                } else {
+                    return;
                 };
-                self.set(QUOTA, why.0, why.1);
+                self.set(QUOTA, truth, Why::new(reason, message + &by_hand));
             }
         }
     }
@@ -337,9 +343,10 @@ impl<'w> Writer<'w> {
     /// What was found before a restart holds until somebody has looked again.
     fn is_still_replaced(&self, config: &StorageConfig) -> bool {
         let before = self.status.conditions.iter().find(|condition| condition.type_ == READY);
-        let report = self.world.reports.get(&Target::of(self.world.object, config).to_string());
+        let target = Target::of(self.world.object, config).to_string();
+        let report = self.world.reports.get(&target);
         before.is_some_and(|before| before.reason == "VolumeReplaced")
-            && report.is_none_or(|report| unfit(report).is_some())
+            && report.is_none_or(|report| unfit(self.world, &target, report).is_some())
     }
 
     /// `Ready` is False.

@@ -80,7 +80,7 @@ fn entry(
     config: &StorageConfig,
     writer: &mut Writer<'_>,
 ) -> Result<Option<Action>, String> {
-    let info = config.info();
+    let info = info(world, config);
     let there = world.entry.as_deref().map(serde_json::from_str::<Value>);
     if matches!(&there, Some(Ok(there)) if *there == info) {
         return Ok(None);
@@ -110,6 +110,11 @@ fn entry(
         _ => {}
     }
     Ok(Some(Action::WriteEntry(info.to_string())))
+}
+
+/// The entry as it should be.
+pub(super) fn info(_: &World<'_>, config: &StorageConfig) -> Value {
+    config.info()
 }
 
 /// Whether an entry is what kadalu's operator has written of the same storage.

@@ -5,7 +5,7 @@
 //! left to do but what was said to be passing (a class that was put back).
 
 mod accept;
-pub(super) mod conditions;
+mod conditions;
 mod made;
 mod remove;
 #[cfg(test)]
@@ -68,7 +68,7 @@ pub struct Told {
 pub struct Look {
     /// Which, and what for.
     pub target: Target,
-    /// The state of its bricks was not asked for yet.
+    /// Its bricks have not told their state yet.
     pub bricks: bool,
 }
 
@@ -95,12 +95,13 @@ pub fn plan(world: &World<'_>) -> Outcome {
     let mut actions = Vec::new();
     let in_force = decision.in_force(world);
     let made = in_force.as_ref().map(|config| made::made(world, config, &mut writer));
-    if let Some(made) = made.as_ref().filter(|made| made.entry.is_none()) {
-        if !object.is_held() {
-            actions.push(Action::Hold);
-        }
-        actions.extend(made.actions.iter().cloned());
+    let made_of_it = made.as_ref().filter(|made| made.entry.is_none());
+    // PVs may be there before it is in force: kadalu's, of the same name.
+    let is_used = decision.wants() && !world.users.names.is_empty();
+    if !object.is_held() && (is_used || made_of_it.is_some()) {
+        actions.push(Action::Hold);
     }
+    actions.extend(made_of_it.into_iter().flat_map(|made| made.actions.iter().cloned()));
     writer.conditions(&decision, made.as_ref());
     actions.extend(writer.end());
     Outcome { actions, looks: looks(world, &decision) }

@@ -83,7 +83,7 @@ fn classes_are_made_only_of_a_volume_that_was_seen_and_is_fit() {
 fn conditions_say_what_is_wrong() {
     let mut sim = Sim::with(rfc());
     let mut found = ill("vol", "brick-port");
-    found.findings.push(Finding { subject: Some("g2:24007".to_owned()), ..finding("server", How::Failed) });
+    found.findings.push(Finding { subject: Some("g2:24007".to_owned()), ..finding("server", How::Warning) });
     sim.clusters.insert("vol".to_owned(), found);
     sim.told.clear();
     sim.settle();
@@ -96,7 +96,7 @@ fn conditions_say_what_is_wrong() {
     assert_eq!(sim.condition("AssumptionsMet"), "False BrickPort");
     assert_eq!(sim.told, ["Ready/AssumptionsNotMet", "Reachable/SomeServers", "AssumptionsMet/BrickPort"]);
     let findings = sim.status().findings.into_iter().map(|finding| finding.code).collect::<Vec<_>>();
-    assert_eq!(findings, ["brick-port", "server"]);
+    assert_eq!(findings, ["server", "brick-port"]);
     sim.clusters.insert(
         "vol".to_owned(),
         Report { findings: vec![finding("server", How::Failed)], ..report("vol", ID) },
@@ -110,26 +110,84 @@ fn conditions_say_what_is_wrong() {
 
 #[test]
 fn the_state_of_bricks_is_asked_for_once_and_what_was_found_is_kept() {
-    let mut sim = Sim::new();
-    sim.clusters.insert("vol".to_owned(), ill("vol", "file-system"));
-    sim.create("ns", rfc());
-    sim.settle();
-    assert_eq!(sim.condition("AssumptionsMet"), "False FileSystem");
-    sim.clusters.insert("vol".to_owned(), report("vol", ID));
-    let before = sim.state();
-    for _ in 0..3 {
-        sim.restart();
+    for (code, how, condition) in [
+        ("file-system", How::Failed, "False FileSystem"),
+        ("inode-size", How::Warning, "True Warnings"),
+        ("client-version", How::Warning, "True Warnings"),
+    ] {
+        let mut sim = Sim::new();
+        sim.clusters.get_mut("vol").unwrap().replace(vec![finding(code, how)]);
+        sim.create("ns", rfc());
+        for _ in 0..3 {
+            sim.settle();
+            sim.pass();
+        }
+        assert_eq!((sim.asked, sim.condition("AssumptionsMet").as_str()), (1, condition));
+        assert_eq!(sim.classes.is_empty(), how == How::Failed);
+        assert_eq!(sim.status().findings.len(), 1, "{:?}", sim.status().findings);
+        sim.clusters.insert("vol".to_owned(), report("vol", ID));
+        let (before, told) = (sim.objects.clone(), sim.told.len());
+        for _ in 0..3 {
+            sim.restart();
+            sim.settle();
+        }
+        assert_eq!((sim.asked, sim.condition("AssumptionsMet").as_str()), (1, condition));
+        assert_eq!((&sim.objects, sim.told.len()), (&before, told));
+        // Another server in the list may be another volume: an edit is looked at anew.
+        sim.edit(spec(json!({ "gluster_hosts": ["g2", "g1"], "gluster_volname": "vol" })));
         sim.settle();
+        assert_eq!((sim.asked, sim.condition("AssumptionsMet").as_str()), (2, "True AllMet"));
+        sim.object("ns")["metadata"]["annotations"] = json!({ CHECK: "1" });
+        sim.settle();
+        assert_eq!(sim.asked, 3);
     }
-    assert_eq!((sim.asked, sim.condition("AssumptionsMet").as_str()), (1, "False FileSystem"));
-    assert_eq!(sim.state(), before);
-    // Another server in the list may be another volume: an edit is looked at anew.
-    sim.edit(spec(json!({ "gluster_hosts": ["g2", "g1"], "gluster_volname": "vol" })));
+}
+
+#[test]
+fn bricks_that_have_not_told_are_asked_again_and_not_at_each_look() {
+    let silent = |code| finding(code, How::Unknown);
+    let mut sim = Sim::new();
+    let codes = ["brick-online", "file-system", "project-quota", "inode-size", "free-space"];
+    sim.clusters.get_mut("vol").unwrap().replace(codes.map(silent).into());
+    sim.create("ns", rfc());
+    (0..9).for_each(|_| _ = sim.pass());
+    assert_eq!((sim.asked, sim.status().bricks_checked), (4, None));
+    assert_eq!(sim.condition("Ready"), "True Ready");
+    sim.restart();
+    let before = sim.objects.clone();
     sim.settle();
-    assert_eq!((sim.asked, sim.condition("AssumptionsMet").as_str()), (2, "True AllMet"));
-    sim.object("ns")["metadata"]["annotations"] = json!({ CHECK: "1" });
+    assert_eq!(sim.objects, before);
+    sim.clusters.insert("vol".to_owned(), ill("vol", "file-system"));
+    (0..9).for_each(|_| _ = sim.pass());
+    assert!(sim.status().bricks_checked.is_some());
+    assert_eq!(sim.condition("AssumptionsMet"), "False FileSystem");
+    // A volume that cannot be used yet: its bricks have their say before it can.
+    let mut sim = Sim::new();
+    let mut stopped = ill("vol", "started");
+    stopped.replace(codes.map(silent).into());
+    sim.clusters.insert("vol".to_owned(), stopped);
+    sim.create("ns", rfc());
+    (0..6).for_each(|_| _ = sim.pass());
+    sim.clusters.insert("vol".to_owned(), ill("vol", "file-system"));
     sim.settle();
-    assert_eq!(sim.asked, 3);
+    assert_eq!((sim.condition("AssumptionsMet").as_str(), sim.classes.len()), ("False FileSystem", 0));
+}
+
+#[test]
+fn what_bricks_say_of_a_moment_is_no_obstacle_and_not_kept() {
+    for code in ["brick-online", "free-space"] {
+        let mut sim = Sim::new();
+        sim.clusters.insert("vol".to_owned(), ill("vol", code));
+        sim.create("ns", rfc());
+        (0..2).for_each(|_| _ = sim.pass());
+        assert_eq!(
+            (sim.condition("AssumptionsMet"), sim.condition("Ready")),
+            ("True Warnings".to_owned(), "True Ready".to_owned())
+        );
+        sim.settle();
+        assert_eq!((sim.asked, sim.condition("AssumptionsMet").as_str()), (1, "True AllMet"));
+        assert!(sim.status().findings.is_empty());
+    }
 }
 
 #[test]
@@ -204,4 +262,48 @@ fn a_class_of_another_kind_is_made_anew_with_what_others_put_on_it() {
     assert_eq!((&class["reclaimPolicy"], &class["allowVolumeExpansion"]), (&json!("Retain"), &json!(false)));
     assert_eq!(class["metadata"]["annotations"]["default"], "true");
     assert_eq!(sim.condition("QuotaEnforced"), "True WholeVolume");
+}
+
+#[test]
+fn servers_that_nobody_has_looked_at_are_not_in_force() {
+    let mut sim = Sim::with(rfc());
+    let before = sim.entries.clone();
+    let strange = finding("cluster", How::Failed);
+    let mut mixed = report("vol", ID);
+    mixed.findings.push(strange);
+    sim.clusters.insert("vol".to_owned(), mixed);
+    sim.edit(spec(json!({ "gluster_hosts": ["g1", "x1"], "gluster_volname": "vol" })));
+    sim.pass();
+    assert_eq!(
+        (sim.condition("Drifted"), &sim.entries),
+        ("True EditPending".to_owned(), &before),
+        "its look has only begun"
+    );
+    sim.settle();
+    assert_eq!((sim.condition("Drifted"), &sim.entries), ("True ClusterChanged".to_owned(), &before));
+    sim.clusters.insert("vol".to_owned(), report("vol", ID));
+    sim.settle();
+    assert_eq!(sim.condition("Drifted"), "False InSync");
+    assert!(sim.info()["gluster_hosts"].as_str().unwrap().contains("x1"));
+    // What was learned is of the cluster.
+    sim.clusters.clear();
+    sim.edit(spec(json!({ "gluster_hosts": ["g9", "g1"], "gluster_volname": "vol" })));
+    sim.settle();
+    assert!(sim.info()["gluster_hosts"].as_str().unwrap().starts_with("g9"));
+}
+
+#[test]
+fn a_name_whose_class_is_that_of_another_storage_is_refused() {
+    let mut sim = Sim::new();
+    sim.create("ns", rfc());
+    let mut object = sim.objects.remove("ns/s").unwrap();
+    object["metadata"]["name"] = json!("external.s");
+    sim.objects.insert("ns/external.s".to_owned(), object);
+    sim.settle();
+    assert_eq!((sim.condition("Ready").as_str(), sim.names().as_str()), ("False InvalidConfiguration", ""));
+    assert!(
+        sim.message("Ready").contains("kadalu.external.s, which is that of a storage named s"),
+        "{}",
+        sim.message("Ready")
+    );
 }

@@ -4,7 +4,10 @@ mod edits;
 mod others;
 mod properties;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use k8s_openapi::api::core::v1::PersistentVolume;
 use kube::api::DynamicObject;
@@ -14,14 +17,14 @@ use super::*;
 use crate::{
     operator::{
         crd::Capacity,
-        probe::completed,
+        probe::{asks_bricks, completed},
         users::Volumes,
         world::{
             ACCEPT, CHECK, Class, ClassNames, DriverView, FINALIZER, MANAGER, Object, STORAGE, Settings,
             class_names,
         },
     },
-    storage::check::{Facts, Finding, Outcome as How, Report},
+    storage::check::{CODES, Facts, Finding, Outcome as How, Report, When},
 };
 
 const ID: &str = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
@@ -39,6 +42,8 @@ struct Sim {
     /// What a look at a volume finds, by its name; nothing for one that is still being looked at.
     clusters: BTreeMap<String, Report>,
     reports: BTreeMap<String, Arc<Report>>,
+    /// How often each was looked at since the start.
+    looks: BTreeMap<String, u64>,
     /// How often the state of bricks was asked for.
     asked: usize,
     driver: DriverView,
@@ -76,6 +81,26 @@ fn ill(volume: &str, code: &'static str) -> Report {
     report
 }
 
+/// What the real check says of such a volume: what is looked at once stands in a report with all of it, or not at all, and
+/// where no server answers nothing of the volume does.
+fn as_checked(mut report: Report, bricks: bool) -> Report {
+    let is_once = |code: &str| CODES.iter().any(|known| known.code == code && known.when == When::Once);
+    report.findings.retain(|finding| bricks || !is_once(finding.code));
+    report.facts.capacity = report.facts.capacity.filter(|_| bricks);
+    if report.of("server").all(|server| server.outcome == How::Failed) {
+        report.findings.retain(|finding| finding.code == "server");
+        report.facts = Facts::default();
+        return report;
+    }
+    for code in CODES.iter().map(|known| known.code).filter(|code| bricks && is_once(code)) {
+        if report.of(code).next().is_none() {
+            let outcome = if code == "quota-daemon" { How::Unknown } else { How::Ok };
+            report.findings.push(finding(code, outcome));
+        }
+    }
+    report
+}
+
 fn spec(words: Value) -> Value {
     let mut spec = json!({ "type": "External" });
     let words = words.as_object().unwrap().clone();
@@ -105,6 +130,7 @@ impl Sim {
                 ("new".to_owned(), report("new", OTHER)),
             ]),
             reports: BTreeMap::new(),
+            looks: BTreeMap::new(),
             asked: 0,
             driver: DriverView::Absent,
             told: Vec::new(),
@@ -202,17 +228,11 @@ impl Sim {
         let Some(found) = of_server.or(self.clusters.get(&target.volume)) else { return };
         let name = target.to_string();
         let before = self.reports.get(&name).cloned();
-        let mut found = found.clone();
-        let seen =
-            before.as_ref().is_some_and(|report| report.findings.iter().any(|one| one.code == "file-system"));
-        match bricks && !seen {
-            true => self.asked += 1,
-            false => {
-                found.findings.retain(|finding| finding.code != "file-system");
-                found.facts.capacity = None;
-            }
-        }
-        self.reports.insert(name, completed(found, before.as_deref()));
+        let looks = self.looks.entry(name.clone()).or_default();
+        *looks += 1;
+        let bricks = bricks && asks_bricks(before.as_deref(), *looks);
+        self.asked += usize::from(bricks);
+        self.reports.insert(name, completed(as_checked(found.clone(), bricks), before.as_deref()));
     }
 
     fn act(&mut self, key: &str, action: Action) {
@@ -275,6 +295,7 @@ impl Sim {
     /// As after a restart: nothing is known but what the API has.
     fn restart(&mut self) {
         self.reports.clear();
+        self.looks.clear();
         if self.driver != DriverView::Absent {
             self.driver = DriverView::NotAsked;
         }

@@ -127,6 +127,26 @@ fn a_storage_is_held_while_there_are_pvs_and_then_leaves_nothing() {
     sim.volumes.clear();
     sim.settle();
     assert_eq!((sim.objects.len(), sim.classes.len(), sim.entries.len()), (0, 0, 0));
+    // PVs of kadalu, of a volume that is not fit: it is theirs before it is in force.
+    let mut sim = Sim::new();
+    sim.clusters.insert("vol".to_owned(), ill("vol", "layout"));
+    sim.volume("pvc-1");
+    sim.create("ns", rfc());
+    sim.settle();
+    sim.delete();
+    sim.settle();
+    assert_eq!((sim.objects.len(), sim.condition("Ready").as_str()), (1, "False HeldByVolumes"));
+    assert!(sim.message("Ready").contains("are served until then"), "{}", sim.message("Ready"));
+    sim.volumes.clear();
+    sim.settle();
+    assert_eq!(sim.objects.len(), 0);
+    // Killed when it had written the entry, and not yet the status.
+    let mut sim = Sim::with(rfc());
+    sim.object("ns").as_object_mut().unwrap().remove("status");
+    sim.classes.clear();
+    sim.delete();
+    sim.settle();
+    assert_eq!((sim.objects.len(), sim.entries.len()), (0, 0));
     // One that never came into force holds nobody up, and neither does one without our finalizer.
     let mut sim = Sim::new();
     sim.create("ns", spec(json!({})));
@@ -180,18 +200,41 @@ fn quota_is_what_the_driver_says() {
     sim.driver = DriverView::Failed("down".to_owned());
     sim.settle();
     assert_eq!(sim.condition("QuotaEnforced"), "Unknown DriverUnreachable");
-    let seen = |lacking: &[&str]| {
-        let lacking = lacking.iter().map(|name| (format!("{ID}/{name}"), "no quotad".to_owned()));
-        DriverView::Seen { not_enforced: Arc::new(lacking.collect()), available: Some(7) }
+    let seen = |listed: &[&str], lacking: &[&str]| {
+        let handle = |name: &&str| format!("{ID}/{name}");
+        let lacking = lacking.iter().map(|name| (handle(name), "no quotad".to_owned()));
+        let listed = Arc::new(listed.iter().map(handle).collect());
+        let asked = Arc::new(BTreeSet::from(["pvc-1"].map(|name| handle(&name))));
+        DriverView::Seen { listed, asked, not_enforced: Arc::new(lacking.collect()), available: Some(7) }
     };
-    sim.driver = seen(&[]);
+    sim.driver = seen(&[], &[]);
     sim.settle();
     assert_eq!(sim.condition("QuotaEnforced"), "Unknown NoVolumes");
+    // Nobody limits what somebody has written by hand, and nobody has said so.
+    let csi = json!({ "driver": "kadalu", "volumeHandle": "g1:/vol/home" });
+    let by_hand = json!({ "metadata": { "name": "home" }, "spec": { "csi": csi } });
+    sim.volumes.push(Arc::new(serde_json::from_value(by_hand).unwrap()));
+    sim.settle();
+    assert_eq!(sim.condition("QuotaEnforced"), "Unknown NoVolumes");
+    assert!(sim.message("QuotaEnforced").contains("1 made by hand"), "{}", sim.message("QuotaEnforced"));
     sim.volume("pvc-1");
+    sim.settle();
+    // What nobody lists is no PV that is limited.
+    assert_eq!(sim.condition("QuotaEnforced"), "Unknown NotListed");
+    assert!(
+        sim.message("QuotaEnforced")
+            .contains(&format!("1 of 1 PVs are not known to the driver ({ID}/pvc-1)"))
+    );
+    sim.driver = seen(&["pvc-1"], &[]);
     sim.settle();
     assert_eq!(sim.condition("QuotaEnforced"), "True Enforced");
     assert_eq!(sim.status().capacity.unwrap().available, Some(7));
-    sim.driver = seen(&["pvc-1", "of-another"]);
+    // It is younger than what the driver has said.
+    sim.volume("pvc-2");
+    sim.settle();
+    assert_eq!(sim.condition("QuotaEnforced"), "True Enforced");
+    sim.volumes.pop();
+    sim.driver = seen(&["pvc-1"], &["pvc-1", "of-another"]);
     sim.settle();
     assert_eq!(sim.condition("QuotaEnforced"), "False QuotaNotEnforced");
     assert!(

@@ -23,7 +23,9 @@ impl Event {
         match self {
             Self::Seen => drop(sim.clusters.insert("vol".to_owned(), report("vol", ID))),
             Self::DriverAnswers => {
-                sim.driver = DriverView::Seen { not_enforced: Arc::default(), available: Some(9) };
+                let listed = Arc::new(BTreeSet::from([format!("{ID}/pvc-1")]));
+                let (asked, not_enforced) = (listed.clone(), Arc::default());
+                sim.driver = DriverView::Seen { listed, asked, not_enforced, available: Some(9) };
             }
             Self::Restart => sim.reports.clear(),
             Self::ClassDeleted => drop(sim.classes.remove(RFC)),
