@@ -22,10 +22,11 @@ use super::{
     metrics::{Figures, Shown},
     plan::{Action, Look, conditions::OF_BRICKS, plan},
     probe::{Prober, completed},
+    put_back::PutBack,
     seen::Seen,
     stores::Stores,
     troubles::Troubles,
-    world::{DriverView, Object},
+    world::{DriverView, Object, World},
 };
 use crate::storage::{check::Report, config::ClassStyle};
 
@@ -38,6 +39,9 @@ const LOOKS: usize = 4;
 /// The first and the longest pause after an error of the API.
 const RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
+/// The first pause before something is put back again, but no longer than an interval.
+const PUT_BACK: Duration = Duration::from_secs(60);
 
 /// After the PVs have changed the driver is asked again, but not more often than this.
 const DRIVER: Duration = Duration::from_secs(30);
@@ -88,6 +92,7 @@ pub(super) struct Controller<P, D> {
     /// The PVs and storages of which it was asked.
     subjects: BTreeSet<String>,
     retries: BTreeMap<String, Retry>,
+    put_back: PutBack,
     /// By storage, what was written for it and not seen yet.
     expected: BTreeMap<String, Vec<Expected>>,
     work: JoinSet<Done>,
@@ -104,6 +109,7 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         figures: Figures,
     ) -> Self {
         Self {
+            put_back: PutBack::new(PUT_BACK.min(options.check_interval)),
             options,
             stores,
             hands,
@@ -161,7 +167,7 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         let retries = self.retries.values().map(|retry| retry.at);
         let ask = self.ask.filter(|_| self.driver.is_some());
         let expected = self.expected.values().flatten().map(|expected| expected.until);
-        let first = looks.chain(retries).chain(ask).chain(expected).min();
+        let first = looks.chain(retries).chain(ask).chain(expected).chain(self.put_back.ends()).min();
         first.unwrap_or_else(|| Instant::now() + self.options.check_interval)
     }
 
@@ -199,7 +205,9 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         let mut plans = Vec::new();
         for object in &objects {
             let driver = self.driver_view(&object.name);
+            let may_put_back = self.put_back.may(&object.key());
             let world = seen.world(&self.options.settings, &objects, object, &reports, driver, &now);
+            let world = World { may_put_back, ..world };
             subjects.extend(world.users.handles.iter().cloned());
             subjects.extend(object.status.in_force.as_ref().map(|_| object.name.clone()));
             let outcome = plan(&world);
@@ -207,13 +215,14 @@ impl<P: Prober, D: Driver> Controller<P, D> {
                 shown.push(Shown::of(object, &outcome.looks, &reports));
             }
             looks.extend(outcome.looks);
-            plans.push((object, outcome.actions));
+            plans.push((object, outcome.actions, outcome.puts_back));
         }
         self.figures.show(shown);
         self.look(looks);
         self.ask_driver(&objects, subjects);
         let keys = objects.iter().map(Object::key).collect::<BTreeSet<_>>();
         self.retries.retain(|key, _| keys.contains(key));
+        self.put_back.keep(|key| keys.contains(key));
         let stores = &self.stores;
         self.expected.retain(|key, expected| {
             let namespace = key.split('/').next().unwrap_or_default();
@@ -221,12 +230,12 @@ impl<P: Prober, D: Driver> Controller<P, D> {
             !expected.is_empty()
         });
         self.troubles.keep(|what| !what.contains('/') || keys.contains(what));
-        for (object, actions) in plans {
-            self.act(object, actions).await;
+        for (object, actions, puts_back) in plans {
+            self.act(object, actions, puts_back).await;
         }
     }
 
-    async fn act(&mut self, object: &Object, actions: Vec<Action>) {
+    async fn act(&mut self, object: &Object, actions: Vec<Action>, puts_back: bool) {
         let key = object.key();
         if self.expected.contains_key(&key) {
             return;
@@ -251,6 +260,9 @@ impl<P: Prober, D: Driver> Controller<P, D> {
             Ok(()) => {
                 self.figures.reconciled();
                 self.retries.remove(&key);
+                if puts_back {
+                    self.put_back.done(&key);
+                }
                 return self.troubles.set(&key, None);
             }
             Err(error) => error,

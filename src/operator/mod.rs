@@ -14,6 +14,7 @@ mod lease;
 mod metrics;
 pub mod plan;
 pub mod probe;
+mod put_back;
 pub mod rbac;
 mod seen;
 mod stores;

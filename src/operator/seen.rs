@@ -75,6 +75,7 @@ impl Seen {
             ),
             reports,
             driver,
+            may_put_back: true,
             now,
         }
     }

@@ -260,6 +260,41 @@ async fn what_somebody_changed_by_hand_is_put_back() {
     operator.stop().await;
 }
 
+/// As a GitOps tool that heals what it has in its repository.
+#[tokio::test]
+async fn who_puts_back_too_is_not_fought_for_ever() {
+    let (api, script, operator) = ready().await;
+    let other = tokio::spawn({
+        let api = api.clone();
+        async move {
+            loop {
+                if api.get(RFC).is_some_and(|class| class["allowVolumeExpansion"] != false) {
+                    api.put(RFC, json!({ "allowVolumeExpansion": false }));
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+        }
+    });
+    until_condition(&api, STORAGE, "Drifted", "True Contested").await;
+    for _ in 0..10 {
+        a_while(&script).await;
+    }
+    let writes = api.writes();
+    let restored = writes.iter().filter(|line| line.ends_with("storageclasses kadalu.external.ext-storage"));
+    // Once when it was made; then, of intervals, after 0, 1, 3, 7, 15 and 31.
+    assert!((2..10).contains(&restored.count()), "{writes:?}");
+    assert_eq!(condition(&api, STORAGE, "Drifted"), "True Contested");
+    let drifted = |told: &&String| told.contains("Drifted/") && !told.contains("InSync");
+    let told = told(&api);
+    assert_eq!(
+        told.iter().filter(drifted).collect::<Vec<_>>(),
+        ["Warning Drifted/Restored", "Warning Drifted/Contested"]
+    );
+    other.abort();
+    until_condition(&api, STORAGE, "Drifted", "False InSync").await;
+    operator.stop().await;
+}
+
 #[tokio::test]
 async fn of_two_operators_one_works_and_the_other_takes_over() {
     let (api, script, first) = ready().await;

@@ -79,6 +79,8 @@ pub struct Outcome {
     pub actions: Vec<Action>,
     /// What is to be looked at.
     pub looks: Vec<Look>,
+    /// The actions undo what others have done.
+    pub puts_back: bool,
 }
 
 /// What is to be done.
@@ -95,15 +97,20 @@ pub fn plan(world: &World<'_>) -> Outcome {
     let mut actions = Vec::new();
     let in_force = decision.in_force(world);
     let made = in_force.as_ref().map(|config| made::made(world, config, &mut writer));
+    let differs = in_force.as_ref().is_some_and(|config| writer.puts_back(config));
     if let Some(made) = made.as_ref().filter(|made| made.entry.is_none()) {
         if !object.is_held() {
             actions.push(Action::Hold);
         }
-        actions.extend(made.actions.iter().cloned());
+        // Against somebody who puts back too it would go on for ever.
+        match differs && !world.may_put_back {
+            true => writer.withhold(),
+            false => actions.extend(made.actions.iter().cloned()),
+        }
     }
     writer.conditions(&decision, made.as_ref());
     actions.extend(writer.end());
-    Outcome { actions, looks: looks(world, &decision) }
+    Outcome { actions, looks: looks(world, &decision), puts_back: differs && world.may_put_back }
 }
 
 /// What is looked at: what is in force, and what somebody wants to be.

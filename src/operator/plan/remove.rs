@@ -20,7 +20,7 @@ pub(super) fn remove(world: &World<'_>) -> Outcome {
         );
         let mut writer = Writer::new(world);
         writer.ready_not(Why::new("HeldByVolumes", message));
-        return Outcome { actions: writer.end(), looks: Vec::new() };
+        return Outcome { actions: writer.end(), ..Outcome::default() };
     }
     let key = object.key();
     let ours = world.classes.iter().filter(|(_, class)| class.storage.as_deref() == Some(&key));
@@ -29,9 +29,9 @@ pub(super) fn remove(world: &World<'_>) -> Outcome {
         .collect::<Vec<_>>();
     // The classes first, and the rest when they are seen to be gone: a PV that came meanwhile is counted then.
     if !classes.is_empty() {
-        return Outcome { actions: classes, looks: Vec::new() };
+        return Outcome { actions: classes, ..Outcome::default() };
     }
     let entry = object.status.in_force.is_some() && world.entry.is_some() && world.rival.is_none();
     let entry = entry.then_some(Action::RemoveEntry);
-    Outcome { actions: entry.into_iter().chain([Action::Release]).collect(), looks: Vec::new() }
+    Outcome { actions: entry.into_iter().chain([Action::Release]).collect(), ..Outcome::default() }
 }

@@ -42,6 +42,7 @@ struct Sim {
     /// How often the state of bricks was asked for.
     asked: usize,
     driver: DriverView,
+    may_put_back: bool,
     told: Vec<String>,
     clock: u32,
 }
@@ -107,6 +108,7 @@ impl Sim {
             reports: BTreeMap::new(),
             asked: 0,
             driver: DriverView::Absent,
+            may_put_back: true,
             told: Vec::new(),
             clock: 0,
         }
@@ -187,9 +189,10 @@ impl Sim {
                 ),
                 reports: &reports,
                 driver: self.driver.clone(),
+                may_put_back: self.may_put_back,
                 now: &now,
             };
-            let Outcome { actions, looks } = plan(&world);
+            let Outcome { actions, looks, .. } = plan(&world);
             done += actions.len();
             actions.into_iter().for_each(|action| self.act(&key, action));
             looks.into_iter().for_each(|look| self.look(look));
