@@ -135,13 +135,18 @@ impl<P: Prober, D: Driver> Controller<P, D> {
             () = self.stores.ready() => {}
             () = stop.cancelled() => return,
         }
+        let mut led = false;
         loop {
             let leads = *leader.borrow_and_update();
+            if std::mem::replace(&mut led, leads) != leads {
+                self.forget();
+            }
             if leads {
                 tokio::select! {
                     () = self.pass() => {}
                     // What was begun is done by the next who leads.
                     () = stop.cancelled() => return,
+                    _ = leader.changed() => continue,
                 }
             }
             // Who does not lead begins nothing, so nothing of that is due.
@@ -159,6 +164,19 @@ impl<P: Prober, D: Driver> Controller<P, D> {
                 _ = leader.changed() => {}
             }
         }
+    }
+
+    /// What is known from the time before: another has led since, or will.
+    fn forget(&mut self) {
+        self.work = JoinSet::new();
+        self.looked.clear();
+        (self.said, self.ask, self.asked) = (None, Some(Instant::now()), None);
+        self.subjects.clear();
+        self.retries.clear();
+        self.put_back.keep(|_| false);
+        self.expected.clear();
+        self.troubles.keep(|what| !what.contains('/'));
+        self.figures.show(Vec::new());
     }
 
     /// When something is to be done again.

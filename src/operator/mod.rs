@@ -64,7 +64,7 @@ pub async fn run<P: Prober, D: Driver>(
     let pages = metrics.map(|listener| tokio::spawn(http::serve(listener, figures.clone())));
     let namespace = options.settings.namespace.clone();
     let stores = Stores::start(&client, &namespace, &troubles);
-    let hands = Hands::new(client.clone(), &namespace, &options.identity);
+    let hands = Hands::new(client.clone(), &namespace, &options.identity, options.lease.renewed);
     let candidate =
         Candidate::new(client, &namespace, options.identity.clone(), options.lease, troubles.clone());
     let controller = Controller::new(options, stores, hands, prober, driver, troubles, figures);

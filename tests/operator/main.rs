@@ -296,6 +296,40 @@ async fn who_puts_back_too_is_not_fought_for_ever() {
 }
 
 #[tokio::test]
+async fn a_call_that_hangs_is_given_up() {
+    let (api, script) = (Api::start().await, Script::default());
+    script.set("volume_name", report("volume_name", ID));
+    api.put(STORAGE, rfc());
+    api.hang("PATCH kadalustorages/status", 1);
+    let operator = Operator::start(&api, "a", &script).await;
+    until_condition(&api, STORAGE, "Ready", "True Ready").await;
+    operator.stop().await;
+}
+
+/// While another leads he looks, and writes what he sees.
+#[tokio::test]
+async fn what_was_seen_before_another_led_counts_no_more() {
+    let (api, script, operator) = ready().await;
+    script.set("volume_name", ill("volume_name", "server"));
+    until_condition(&api, STORAGE, "Ready", "False Unreachable").await;
+    let seen_by_another = api.get(STORAGE).unwrap()["status"].clone();
+    script.set("volume_name", report("volume_name", ID));
+    until_condition(&api, STORAGE, "Ready", "True Ready").await;
+    a_while(&script).await;
+    let renewals = || api.requests("PUT leases");
+    api.put(LEASE, json!({ "spec": { "holderIdentity": "another" } }));
+    let lost = api.requests("GET leases");
+    until("it has seen that", || api.requests("GET leases") > lost + 2).await;
+    script.set("volume_name", ill("volume_name", "server"));
+    api.put(&format!("{STORAGE}/status"), json!({ "status": seen_by_another }));
+    let (writes, before) = (api.writes(), renewals());
+    until("it leads again", || renewals() > before).await;
+    a_while(&script).await;
+    assert_eq!(api.writes(), writes);
+    operator.stop().await;
+}
+
+#[tokio::test]
 async fn of_two_operators_one_works_and_the_other_takes_over() {
     let (api, script, first) = ready().await;
     let second = Operator::start(&api, "b", &script).await;

@@ -35,6 +35,9 @@ use self::{
 
 type Body = BoxBody<Bytes, Infallible>;
 
+/// A code that nobody sees: there is no answer.
+const HANG: u16 = 599;
+
 /// An API server; clones are the same one.
 #[derive(Clone)]
 pub struct Api {
@@ -50,6 +53,8 @@ struct Inner {
     faults: Vec<(String, usize, u16)>,
     /// `PATCH storageclasses kadalu.s`, but for those that change nothing of anybody's: leases.
     writes: Vec<String>,
+    /// The lines of all requests.
+    requests: Vec<String>,
     /// Group, resource and verb of each request.
     asked: BTreeSet<(String, String, String)>,
 }
@@ -105,6 +110,11 @@ impl Api {
         self.lock().faults.push((line.to_owned(), times, code));
     }
 
+    /// The next `times` requests whose line contains this are never answered.
+    pub fn hang(&self, line: &str, times: usize) {
+        self.fail(line, times, HANG);
+    }
+
     /// How many requests are still to fail.
     pub fn to_fail(&self) -> usize {
         self.lock().faults.iter().map(|(_, times, _)| times).sum()
@@ -153,6 +163,11 @@ impl Api {
         self.lock().writes.clone()
     }
 
+    /// How many requests there were so far whose line contains this.
+    pub fn requests(&self, line: &str) -> usize {
+        self.lock().requests.iter().filter(|request| request.contains(line)).count()
+    }
+
     /// Group, resource and verb of every request so far.
     pub fn asked(&self) -> BTreeSet<(String, String, String)> {
         self.lock().asked.clone()
@@ -171,7 +186,11 @@ impl Api {
         let query = path::query(parts.uri.query().unwrap_or_default());
         let kind = parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let body = serde_json::from_slice(&body).unwrap_or_default();
-        self.lock().request(&parts.method, &place, &query, kind, body)
+        let response = self.lock().request(&parts.method, &place, &query, kind, body);
+        if response.status() == HANG {
+            std::future::pending::<()>().await;
+        }
+        response
     }
 }
 
@@ -187,6 +206,7 @@ impl Inner {
         let watch = query.get("watch").is_some_and(|watch| watch == "true" || watch == "1");
         self.log(method, place, watch);
         let line = format!("{method} {} {}", place.resource(), place.name.as_deref().unwrap_or_default());
+        self.requests.push(line.clone());
         if let Some(fault) =
             self.faults.iter_mut().find(|(of, times, _)| *times > 0 && line.contains(of.as_str()))
         {
