@@ -100,6 +100,9 @@ fn what_is_named_is_there() {
             }
         }
     }
+    // kadalu's own, which go with its operator.
+    let kadalus = |kind: &&str| of_kind(kind).contains("kadalu-operator");
+    assert_eq!(["ClusterRole", "ClusterRoleBinding"].iter().filter(|kind| kadalus(kind)).count(), 0);
     for object in objects.iter().filter(|object| object["spec"]["template"].is_object()) {
         let labels = &object["spec"]["template"]["metadata"]["labels"];
         assert_eq!(&object["spec"]["selector"]["matchLabels"], labels);
