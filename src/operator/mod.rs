@@ -4,6 +4,7 @@
 //! what was planned. Whatever is seen twice, late or in another order ends in the same state. Of several operators one works,
 //! by a lease. Nothing is kept between runs but what stands in the API.
 
+mod asking;
 mod controller;
 pub mod crd;
 pub mod driver;

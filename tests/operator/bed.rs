@@ -46,6 +46,8 @@ struct Told {
     volumes: BTreeMap<String, Report>,
     looks: Vec<(String, bool)>,
     not_enforced: BTreeMap<String, String>,
+    /// How many questions to the driver are still to fail.
+    silent: usize,
 }
 
 impl Script {
@@ -55,6 +57,16 @@ impl Script {
 
     pub(crate) fn not_enforced(&self, handle: &str) {
         self.0.lock().unwrap().not_enforced.insert(handle.to_owned(), "no quotad".to_owned());
+    }
+
+    /// The driver is away for so many questions.
+    pub(crate) fn silence(&self, times: usize) {
+        self.0.lock().unwrap().silent = times;
+    }
+
+    /// How many of these are still to come.
+    pub(crate) fn silent(&self) -> usize {
+        self.0.lock().unwrap().silent
     }
 
     /// How often a volume was looked at, and how often with its bricks.
@@ -80,7 +92,14 @@ impl Prober for Script {
 
 impl Driver for Script {
     async fn not_enforced(&self) -> Result<BTreeMap<String, String>, String> {
-        Ok(self.0.lock().unwrap().not_enforced.clone())
+        let mut told = self.0.lock().unwrap();
+        match told.silent {
+            0 => Ok(told.not_enforced.clone()),
+            _ => {
+                told.silent -= 1;
+                Err("it is away".to_owned())
+            }
+        }
     }
 
     async fn available(&self, class: BTreeMap<String, String>) -> Result<u64, String> {

@@ -191,6 +191,20 @@ async fn a_restart_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_restart_of_the_driver_is_no_news() {
+    let (api, script, operator) = ready().await;
+    volume(&api, "pvc-1");
+    until_condition(&api, STORAGE, "QuotaEnforced", "True Enforced").await;
+    a_while(&script).await;
+    let writes = api.writes();
+    script.silence(3);
+    until("it was asked", || script.silent() == 0).await;
+    a_while(&script).await;
+    assert_eq!((api.writes(), condition(&api, STORAGE, "QuotaEnforced").as_str()), (writes, "True Enforced"));
+    operator.stop().await;
+}
+
+#[tokio::test]
 async fn of_two_of_one_name_the_older_has_it() {
     let (api, script, operator) = ready().await;
     let younger = STORAGE.replace("/default/", "/another/");
