@@ -12,6 +12,7 @@ use glusterd_client::{
         driver::Driver,
         election::Times,
         probe::Prober,
+        rbac::{RULES, Rule, Scope},
         world::{ClassNames, Settings, Target},
     },
     storage::check::{Facts, Finding, Outcome, Report},
@@ -21,7 +22,7 @@ use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::Api;
+use crate::api::{Api, Right};
 
 pub(crate) const ID: &str = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
 pub(crate) const OTHER: &str = "1a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
@@ -132,6 +133,18 @@ pub(crate) fn ill(volume: &str, code: &'static str) -> Report {
     report
 }
 
+/// Whether deploy/kubernetes/rbac-operator.yaml grants it.
+pub(crate) fn granted(right: &Right) -> bool {
+    RULES.iter().any(|rule| rule.verbs.contains(&right.verb) && grants(rule, right))
+}
+
+/// Whether a rule is of this object.
+pub(crate) fn grants(rule: &Rule, right: &Right) -> bool {
+    (rule.group, rule.resource) == (right.group.as_str(), right.resource.as_str())
+        && (rule.scope == Scope::Cluster || right.namespace.as_deref() == Some("kadalu"))
+        && rule.name.is_none_or(|name| right.name.as_deref() == Some(name))
+}
+
 /// An operator that runs.
 pub(crate) struct Operator {
     stop: CancellationToken,
@@ -140,6 +153,7 @@ pub(crate) struct Operator {
 
 impl Operator {
     pub(crate) async fn start(api: &Api, identity: &str, script: &Script) -> Self {
+        api.allow(granted);
         let config = Config::new(format!("http://{}", api.address).parse().unwrap());
         let client = Client::try_from(config).unwrap();
         let settings = Settings {
