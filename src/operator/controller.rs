@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Options,
+    asking::{Asking, Said},
     driver::Driver,
     expected::Expected,
     hands::{Hands, Written},
@@ -22,10 +23,11 @@ use super::{
     metrics::{Figures, Shown},
     plan::{Action, Look, plan},
     probe::{Prober, asks_bricks, completed},
+    put_back::PutBack,
     seen::Seen,
     stores::Stores,
     troubles::Troubles,
-    world::{DriverView, Object},
+    world::{DriverView, Object, World},
 };
 use crate::storage::{check::Report, config::ClassStyle};
 
@@ -35,12 +37,15 @@ const QUIET: Duration = Duration::from_millis(20);
 /// Volumes that are looked at at one time.
 const LOOKS: usize = 4;
 
+/// What looks are among the troubles.
+const LOOK: &str = "a look";
+
 /// The first and the longest pause after an error of the API.
 const RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
-/// After the PVs have changed the driver is asked again, but not more often than this.
-const DRIVER: Duration = Duration::from_secs(30);
+/// The first pause before something is put back again, but no longer than an interval.
+const PUT_BACK: Duration = Duration::from_secs(60);
 
 /// One volume that is looked at again and again.
 #[derive(Debug, Default)]
@@ -50,15 +55,6 @@ struct Looked {
     due: Option<Instant>,
     /// How often.
     looks: u64,
-}
-
-/// What the driver was asked, and said.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Said {
-    listed: Arc<BTreeSet<String>>,
-    asked: Arc<BTreeSet<String>>,
-    not_enforced: Arc<BTreeMap<String, String>>,
-    available: BTreeMap<String, u64>,
 }
 
 /// Something that was waited for.
@@ -84,13 +80,11 @@ pub(super) struct Controller<P, D> {
     figures: Figures,
     looked: HashMap<String, Looked>,
     places: Arc<Semaphore>,
-    said: Option<Result<Said, String>>,
-    /// When the driver is to be asked, and when it was; none while it is.
-    ask: Option<Instant>,
-    asked: Option<Instant>,
-    /// The PVs and storages of which it was asked.
-    subjects: BTreeSet<String>,
+    asking: Asking,
+    /// PVs that the driver sees otherwise than before: their volumes are looked at.
+    stirred: BTreeSet<String>,
     retries: BTreeMap<String, Retry>,
+    put_back: PutBack,
     /// By storage, what was written for it and not seen yet.
     expected: BTreeMap<String, Vec<Expected>>,
     work: JoinSet<Done>,
@@ -107,6 +101,8 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         figures: Figures,
     ) -> Self {
         Self {
+            put_back: PutBack::new(PUT_BACK.min(options.check_interval)),
+            asking: Asking::new(options.check_interval),
             options,
             stores,
             hands,
@@ -116,10 +112,7 @@ impl<P: Prober, D: Driver> Controller<P, D> {
             figures,
             looked: HashMap::new(),
             places: Arc::new(Semaphore::new(LOOKS)),
-            said: None,
-            ask: Some(Instant::now()),
-            asked: None,
-            subjects: BTreeSet::new(),
+            stirred: BTreeSet::new(),
             retries: BTreeMap::new(),
             expected: BTreeMap::new(),
             work: JoinSet::new(),
@@ -132,13 +125,18 @@ impl<P: Prober, D: Driver> Controller<P, D> {
             () = self.stores.ready() => {}
             () = stop.cancelled() => return,
         }
+        let mut led = false;
         loop {
             let leads = *leader.borrow_and_update();
+            if std::mem::replace(&mut led, leads) != leads {
+                self.forget();
+            }
             if leads {
                 tokio::select! {
                     () = self.pass() => {}
                     // What was begun is done by the next who leads.
                     () = stop.cancelled() => return,
+                    _ = leader.changed() => continue,
                 }
             }
             // Who does not lead begins nothing, so nothing of that is due.
@@ -147,9 +145,12 @@ impl<P: Prober, D: Driver> Controller<P, D> {
                 () = stop.cancelled() => return,
                 () = self.stores.changed() => tokio::time::sleep(QUIET).await,
                 Some(done) = self.work.join_next() => match done {
-                    Ok(done) => self.done(done),
+                    Ok(done) => {
+                        self.troubles.set(LOOK, None);
+                        self.done(done);
+                    }
                     // A panic, which ends the process of a release.
-                    Err(error) => self.troubles.set("a look", Some(error.to_string())),
+                    Err(error) => self.troubles.set(LOOK, Some(error.to_string())),
                 },
                 () = tokio::time::sleep_until(due) => {}
                 // The other end is the task of the lease, which ends with us.
@@ -158,13 +159,26 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         }
     }
 
+    /// What is known from the time before: another has led since, or will.
+    fn forget(&mut self) {
+        self.work = JoinSet::new();
+        self.looked.clear();
+        self.asking.forget();
+        self.stirred.clear();
+        self.retries.clear();
+        self.put_back.keep(|_| false);
+        self.expected.clear();
+        self.troubles.keep(|what| !what.contains('/'));
+        self.figures.show(Vec::new());
+    }
+
     /// When something is to be done again.
     fn due(&self) -> Instant {
         let looks = self.looked.values().filter_map(|looked| looked.due);
         let retries = self.retries.values().map(|retry| retry.at);
-        let ask = self.ask.filter(|_| self.driver.is_some());
+        let ask = self.asking.due().filter(|_| self.driver.is_some());
         let expected = self.expected.values().flatten().map(|expected| expected.until);
-        let first = looks.chain(retries).chain(ask).chain(expected).min();
+        let first = looks.chain(retries).chain(ask).chain(expected).chain(self.put_back.ends()).min();
         first.unwrap_or_else(|| Instant::now() + self.options.check_interval)
     }
 
@@ -176,15 +190,7 @@ impl<P: Prober, D: Driver> Controller<P, D> {
                     looked.due = Some(Instant::now() + jittered(self.options.check_interval));
                 }
             }
-            Done::Asked(said) => {
-                let now = Instant::now();
-                // What the driver sees otherwise than before is looked at.
-                if self.said.as_ref().is_some_and(|before| *before != said) {
-                    self.looked.values_mut().for_each(|looked| looked.due = looked.due.map(|_| now));
-                }
-                self.said = Some(said);
-                self.ask = Some(now + jittered(self.options.check_interval));
-            }
+            Done::Asked(said) => self.stirred.extend(self.asking.answered(said)),
         }
     }
 
@@ -201,22 +207,27 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         let (mut looks, mut subjects, mut shown) = (Vec::new(), BTreeSet::new(), Vec::new());
         let mut plans = Vec::new();
         for object in &objects {
-            let driver = self.driver_view(&object.name);
+            let driver = self.driver.as_ref().map_or(DriverView::Absent, |_| self.asking.view(&object.name));
+            let may_put_back = self.put_back.may(&object.key());
             let world = seen.world(&self.options.settings, &objects, object, &reports, driver, &now);
+            let world = World { may_put_back, ..world };
+            let stirred = !world.users.handles.is_disjoint(&self.stirred);
             subjects.extend(world.users.handles.iter().cloned());
             subjects.extend(object.status.in_force.as_ref().map(|_| object.name.clone()));
             let outcome = plan(&world);
             if !object.is_foreign() {
                 shown.push(Shown::of(object, &outcome.looks, &reports));
             }
-            looks.extend(outcome.looks);
-            plans.push((object, outcome.actions));
+            looks.extend(outcome.looks.into_iter().map(|look| (look, stirred)));
+            plans.push((object, outcome.actions, outcome.puts_back));
         }
         self.figures.show(shown);
+        self.stirred.clear();
         self.look(looks);
         self.ask_driver(&objects, subjects);
         let keys = objects.iter().map(Object::key).collect::<BTreeSet<_>>();
         self.retries.retain(|key, _| keys.contains(key));
+        self.put_back.keep(|key| keys.contains(key));
         let stores = &self.stores;
         self.expected.retain(|key, expected| {
             let namespace = key.split('/').next().unwrap_or_default();
@@ -224,12 +235,12 @@ impl<P: Prober, D: Driver> Controller<P, D> {
             !expected.is_empty()
         });
         self.troubles.keep(|what| !what.contains('/') || keys.contains(what));
-        for (object, actions) in plans {
-            self.act(object, actions).await;
+        for (object, actions, puts_back) in plans {
+            self.act(object, actions, puts_back).await;
         }
     }
 
-    async fn act(&mut self, object: &Object, actions: Vec<Action>) {
+    async fn act(&mut self, object: &Object, actions: Vec<Action>, puts_back: bool) {
         let key = object.key();
         if self.expected.contains_key(&key) {
             return;
@@ -254,6 +265,9 @@ impl<P: Prober, D: Driver> Controller<P, D> {
             Ok(()) => {
                 self.figures.reconciled();
                 self.retries.remove(&key);
+                if puts_back {
+                    self.put_back.done(&key);
+                }
                 return self.troubles.set(&key, None);
             }
             Err(error) => error,
@@ -267,14 +281,14 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         self.retries.insert(key, Retry { pause, at: Instant::now() + jittered(pause) });
     }
 
-    /// Begins the looks that are due, and forgets those that nobody wants any more.
-    fn look(&mut self, looks: Vec<Look>) {
-        let wanted = looks.iter().map(|look| look.target.to_string()).collect::<BTreeSet<_>>();
+    /// Begins the looks that are due, or wanted now, and forgets those that nobody wants any more.
+    fn look(&mut self, looks: Vec<(Look, bool)>) {
+        let wanted = looks.iter().map(|(look, _)| look.target.to_string()).collect::<BTreeSet<_>>();
         self.looked.retain(|target, _| wanted.contains(target));
-        for Look { target, bricks } in looks {
+        for (Look { target, bricks }, now) in looks {
             let name = target.to_string();
             let looked = self.looked.entry(name.clone()).or_default();
-            let is_due = looked.looks == 0 || looked.due.is_some_and(|due| due <= Instant::now());
+            let is_due = looked.looks == 0 || looked.due.is_some_and(|due| now || due <= Instant::now());
             if !is_due {
                 continue;
             }
@@ -293,17 +307,9 @@ impl<P: Prober, D: Driver> Controller<P, D> {
     /// Asks the driver where its time has come, or there is something else to ask of.
     fn ask_driver(&mut self, objects: &[Object], subjects: BTreeSet<String>) {
         let Some(driver) = self.driver.clone() else { return };
-        let now = Instant::now();
-        if subjects != self.subjects
-            && let Some(ask) = &mut self.ask
-        {
-            *ask = (*ask).min(self.asked.map_or(now, |asked| asked + DRIVER)).max(now);
-            self.subjects = subjects;
-        }
-        if self.ask.is_none_or(|ask| now < ask) {
+        if !self.asking.begin(subjects) {
             return;
         }
-        (self.ask, self.asked) = (None, Some(now));
         let in_force = objects.iter().filter(|object| !object.deleting).filter_map(Object::in_force);
         let classes = in_force.map(|config| {
             let class = config.storage_class(&config.class_name(), ClassStyle::ByName);
@@ -312,7 +318,7 @@ impl<P: Prober, D: Driver> Controller<P, D> {
             (config.name, pairs.collect::<BTreeMap<_, _>>())
         });
         let classes = classes.collect::<BTreeMap<_, _>>();
-        let asked = Arc::new(self.subjects.clone());
+        let asked = Arc::new(self.asking.subjects());
         self.work.spawn(async move {
             let told =
                 async { Ok((Arc::new(driver.listed().await?), Arc::new(driver.not_enforced().await?))) };
@@ -329,19 +335,5 @@ impl<P: Prober, D: Driver> Controller<P, D> {
             }
             Done::Asked(Ok(Said { listed, asked, not_enforced, available }))
         });
-    }
-
-    fn driver_view(&self, storage: &str) -> DriverView {
-        match &self.said {
-            _ if self.driver.is_none() => DriverView::Absent,
-            None => DriverView::NotAsked,
-            Some(Err(why)) => DriverView::Failed(why.clone()),
-            Some(Ok(Said { listed, asked, not_enforced, available })) => DriverView::Seen {
-                asked: asked.clone(),
-                listed: listed.clone(),
-                not_enforced: not_enforced.clone(),
-                available: available.get(storage).copied(),
-            },
-        }
     }
 }

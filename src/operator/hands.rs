@@ -1,5 +1,7 @@
 //! Actions, done in the API.
 
+use std::time::Duration;
+
 use k8s_openapi::api::{
     core::v1::{ConfigMap, ObjectReference},
     storage::v1::StorageClass,
@@ -10,6 +12,7 @@ use kube::{
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::{
@@ -44,12 +47,15 @@ pub(super) struct Hands {
     client: Client,
     namespace: String,
     recorder: Recorder,
+    /// For one call: others wait for it.
+    within: Duration,
 }
 
 impl Hands {
-    pub(super) fn new(client: Client, namespace: &str, identity: &str) -> Self {
+    pub(super) fn new(client: Client, namespace: &str, identity: &str, within: Duration) -> Self {
         let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(identity.to_owned()) };
-        Self { recorder: Recorder::new(client.clone(), reporter), client, namespace: namespace.to_owned() }
+        let recorder = Recorder::new(client.clone(), reporter);
+        Self { recorder, client, namespace: namespace.to_owned(), within }
     }
 
     /// Does them one after the other; the first that fails is the last. What was written is told in any case.
@@ -62,12 +68,18 @@ impl Hands {
         let mut version = object.resource_version.clone();
         let mut written = Vec::new();
         for action in actions {
-            match self.one(object, &mut version, action).await {
+            let one = timeout(self.within, self.one(object, &mut version, action)).await;
+            match one.unwrap_or_else(|_| Err(self.silent())) {
                 Ok(one) => written.extend(one.map(|(kind, name, version)| Written { kind, name, version })),
                 Err(error) => return (written, Err(error)),
             }
         }
         (written, Ok(()))
+    }
+
+    /// An API that takes a call and does not answer, as behind a connection of which one end is gone.
+    fn silent(&self) -> kube::Error {
+        kube::Error::Service(format!("the API does not answer within {:?}", self.within).into())
     }
 
     async fn one(

@@ -4,6 +4,7 @@
 //! what was planned. Whatever is seen twice, late or in another order ends in the same state. Of several operators one works,
 //! by a lease. Nothing is kept between runs but what stands in the API.
 
+mod asking;
 mod controller;
 pub mod crd;
 pub mod driver;
@@ -14,6 +15,7 @@ mod lease;
 mod metrics;
 pub mod plan;
 pub mod probe;
+mod put_back;
 pub mod rbac;
 mod seen;
 mod stores;
@@ -63,7 +65,7 @@ pub async fn run<P: Prober, D: Driver>(
     let pages = metrics.map(|listener| tokio::spawn(http::serve(listener, figures.clone())));
     let namespace = options.settings.namespace.clone();
     let stores = Stores::start(&client, &namespace, &troubles);
-    let hands = Hands::new(client.clone(), &namespace, &options.identity);
+    let hands = Hands::new(client.clone(), &namespace, &options.identity, options.lease.renewed);
     let candidate =
         Candidate::new(client, &namespace, options.identity.clone(), options.lease, troubles.clone());
     let controller = Controller::new(options, stores, hands, prober, driver, troubles, figures);

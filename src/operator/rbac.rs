@@ -69,6 +69,9 @@ pub fn manifest() -> Result<String, serde_saphyr::SerializeError> {
     ))
 }
 
+/// Not `kadalu-operator`: kadalu has roles of that name for all namespaces, and may be there too.
+const ROLE: &str = "kadalu-storage-operator";
+
 /// A role with the rules of a scope, and its binding.
 fn role(kind: &str, scope: Scope) -> [Value; 2] {
     let rules = RULES.iter().filter(|rule| rule.scope == scope).map(|rule| {
@@ -81,14 +84,13 @@ fn role(kind: &str, scope: Scope) -> [Value; 2] {
     });
     let group = "rbac.authorization.k8s.io";
     let version = format!("{group}/v1");
-    let name = "kadalu-operator";
     [
-        json!({ "apiVersion": version, "kind": kind, "metadata": { "name": name }, "rules": rules.collect::<Vec<_>>() }),
+        json!({ "apiVersion": version, "kind": kind, "metadata": { "name": ROLE }, "rules": rules.collect::<Vec<_>>() }),
         json!({
             "apiVersion": version,
             "kind": format!("{kind}Binding"),
-            "metadata": { "name": name },
-            "roleRef": { "apiGroup": group, "kind": kind, "name": name },
+            "metadata": { "name": ROLE },
+            "roleRef": { "apiGroup": group, "kind": kind, "name": ROLE },
             "subjects": [{ "kind": "ServiceAccount", "name": "kadalu-controller", "namespace": "kadalu" }],
         }),
     ]

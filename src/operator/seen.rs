@@ -72,6 +72,7 @@ impl Seen {
             ),
             reports,
             driver,
+            may_put_back: true,
             now,
         }
     }

@@ -18,13 +18,15 @@ struct Inner {
 }
 
 impl Troubles {
-    /// Something was tried: why it failed, or that it has not. Logged where that is another thing than before.
+    /// Something was tried: why it failed, or that it has not. Logged where that is another thing than before, but for numbers,
+    /// such as versions.
     pub(super) fn set(&self, what: &str, failed: Option<String>) {
         let mut inner = self.lock();
         match failed {
             Some(why) => {
                 inner.counted += 1;
-                if inner.now.insert(what.to_owned(), why.clone()).is_none() {
+                let before = inner.now.insert(what.to_owned(), why.clone());
+                if is_news(before.as_deref(), &why) {
                     warn!(target: "kadalu", what, why, "the API of Kubernetes");
                 }
             }
@@ -53,5 +55,28 @@ impl Troubles {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether it is another thing than before.
+fn is_news(before: Option<&str>, why: &str) -> bool {
+    let words = |text: &str| text.split(|letter: char| letter.is_ascii_digit()).collect::<String>();
+    before.is_none_or(|before| words(before) != words(why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_error_is_news_and_another_version_is_not() {
+        for (before, why, news) in [
+            (None, "refused", true),
+            (Some("refused"), "refused", false),
+            (Some("version 9 is old"), "version 10 is old", false),
+            (Some("etcd is away (500)"), "no rule grants it (403)", true),
+        ] {
+            assert_eq!(is_news(before, why), news, "{before:?} {why:?}");
+        }
     }
 }

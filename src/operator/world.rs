@@ -294,6 +294,8 @@ pub struct World<'w> {
     pub reports: &'w BTreeMap<String, Arc<Report>>,
     /// What the driver has said.
     pub driver: DriverView,
+    /// What others have changed may be put back: nothing was a short while ago.
+    pub may_put_back: bool,
     /// In RFC 3339.
     pub now: &'w str,
 }

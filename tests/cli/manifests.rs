@@ -100,6 +100,9 @@ fn what_is_named_is_there() {
             }
         }
     }
+    // kadalu's own, which go with its operator.
+    let kadalus = |kind: &&str| of_kind(kind).contains("kadalu-operator");
+    assert_eq!(["ClusterRole", "ClusterRoleBinding"].iter().filter(|kind| kadalus(kind)).count(), 0);
     for object in objects.iter().filter(|object| object["spec"]["template"].is_object()) {
         let labels = &object["spec"]["template"]["metadata"]["labels"];
         assert_eq!(&object["spec"]["selector"]["matchLabels"], labels);
@@ -162,10 +165,11 @@ fn the_operator_has_no_privilege() {
             }
         }
     }
-    assert_eq!(
-        operator["livenessProbe"]["httpGet"]["port"].to_string(),
-        flag(operator, "--metrics-address=127.0.0.1:")
-    );
+    // What /healthz tells of the API is mended by no restart.
+    assert!(operator["livenessProbe"].is_null());
+    let ready = &operator["readinessProbe"]["httpGet"];
+    assert_eq!(ready["path"], "/healthz");
+    assert_eq!(ready["port"].to_string(), flag(operator, "--metrics-address=127.0.0.1:"));
 }
 
 /// `kadalu crd` is for those who have the binary alone.

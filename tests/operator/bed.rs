@@ -12,6 +12,7 @@ use glusterd_client::{
         driver::Driver,
         election::Times,
         probe::Prober,
+        rbac::{RULES, Rule, Scope},
         world::{ClassNames, Settings, Target},
     },
     storage::check::{CODES, Facts, Finding, Outcome, Report, When},
@@ -21,7 +22,7 @@ use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::Api;
+use crate::api::{Api, Right};
 
 pub(crate) const ID: &str = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
 pub(crate) const OTHER: &str = "1a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
@@ -47,6 +48,8 @@ struct Told {
     looks: Vec<(String, bool)>,
     listed: BTreeSet<String>,
     not_enforced: BTreeMap<String, String>,
+    /// How many questions to the driver are still to fail.
+    silent: usize,
 }
 
 impl Script {
@@ -61,6 +64,16 @@ impl Script {
 
     pub(crate) fn not_enforced(&self, handle: &str) {
         self.0.lock().unwrap().not_enforced.insert(handle.to_owned(), "no quotad".to_owned());
+    }
+
+    /// The driver is away for so many questions.
+    pub(crate) fn silence(&self, times: usize) {
+        self.0.lock().unwrap().silent = times;
+    }
+
+    /// How many of these are still to come.
+    pub(crate) fn silent(&self) -> usize {
+        self.0.lock().unwrap().silent
     }
 
     /// How often a volume was looked at, and how often with its bricks.
@@ -86,7 +99,14 @@ impl Driver for Script {
     }
 
     async fn not_enforced(&self) -> Result<BTreeMap<String, String>, String> {
-        Ok(self.0.lock().unwrap().not_enforced.clone())
+        let mut told = self.0.lock().unwrap();
+        match told.silent {
+            0 => Ok(told.not_enforced.clone()),
+            _ => {
+                told.silent -= 1;
+                Err("it is away".to_owned())
+            }
+        }
     }
 
     async fn available(&self, class: BTreeMap<String, String>) -> Result<u64, String> {
@@ -134,6 +154,18 @@ fn as_checked(mut report: Report, bricks: bool) -> Report {
     report
 }
 
+/// Whether deploy/kubernetes/rbac-operator.yaml grants it.
+pub(crate) fn granted(right: &Right) -> bool {
+    RULES.iter().any(|rule| rule.verbs.contains(&right.verb) && grants(rule, right))
+}
+
+/// Whether a rule is of this object.
+pub(crate) fn grants(rule: &Rule, right: &Right) -> bool {
+    (rule.group, rule.resource) == (right.group.as_str(), right.resource.as_str())
+        && (rule.scope == Scope::Cluster || right.namespace.as_deref() == Some("kadalu"))
+        && rule.name.is_none_or(|name| right.name.as_deref() == Some(name))
+}
+
 /// An operator that runs.
 pub(crate) struct Operator {
     stop: CancellationToken,
@@ -142,6 +174,7 @@ pub(crate) struct Operator {
 
 impl Operator {
     pub(crate) async fn start(api: &Api, identity: &str, script: &Script) -> Self {
+        api.allow(granted);
         let config = Config::new(format!("http://{}", api.address).parse().unwrap());
         let client = Client::try_from(config).unwrap();
         let settings = Settings {

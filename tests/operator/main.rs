@@ -8,10 +8,10 @@ mod binary;
 
 use std::collections::BTreeSet;
 
-use api::Api;
+use api::{Api, Right};
 use bed::{
-    CLASSES, EVENTS, ID, INFO, KADALU, OTHER, Operator, RFC, STORAGE, Script, condition, entry, ill, ready,
-    report, rfc, until, until_condition, volume,
+    CLASSES, EVENTS, ID, INFO, KADALU, OTHER, Operator, RFC, STORAGE, Script, condition, entry, granted,
+    grants, ill, ready, report, rfc, until, until_condition, volume,
 };
 use glusterd_client::operator::rbac::RULES;
 use serde_json::{Value, json};
@@ -193,6 +193,20 @@ async fn a_restart_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_restart_of_the_driver_is_no_news() {
+    let (api, script, operator) = ready().await;
+    volume(&api, "pvc-1");
+    until_condition(&api, STORAGE, "QuotaEnforced", "True Enforced").await;
+    a_while(&script).await;
+    let writes = api.writes();
+    script.silence(3);
+    until("it was asked", || script.silent() == 0).await;
+    a_while(&script).await;
+    assert_eq!((api.writes(), condition(&api, STORAGE, "QuotaEnforced").as_str()), (writes, "True Enforced"));
+    operator.stop().await;
+}
+
+#[tokio::test]
 async fn of_two_of_one_name_the_older_has_it() {
     let (api, script, operator) = ready().await;
     let younger = STORAGE.replace("/default/", "/another/");
@@ -262,6 +276,75 @@ async fn what_somebody_changed_by_hand_is_put_back() {
     operator.stop().await;
 }
 
+/// As a GitOps tool that heals what it has in its repository.
+#[tokio::test]
+async fn who_puts_back_too_is_not_fought_for_ever() {
+    let (api, script, operator) = ready().await;
+    let other = tokio::spawn({
+        let api = api.clone();
+        async move {
+            loop {
+                if api.get(RFC).is_some_and(|class| class["allowVolumeExpansion"] != false) {
+                    api.put(RFC, json!({ "allowVolumeExpansion": false }));
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+        }
+    });
+    until_condition(&api, STORAGE, "Drifted", "True Contested").await;
+    for _ in 0..10 {
+        a_while(&script).await;
+    }
+    let writes = api.writes();
+    let restored = writes.iter().filter(|line| line.ends_with("storageclasses kadalu.external.ext-storage"));
+    // Once when it was made; then, of intervals, after 0, 1, 3, 7, 15 and 31.
+    assert!((2..10).contains(&restored.count()), "{writes:?}");
+    assert_eq!(condition(&api, STORAGE, "Drifted"), "True Contested");
+    let drifted = |told: &&String| told.contains("Drifted/") && !told.contains("InSync");
+    let told = told(&api);
+    assert_eq!(
+        told.iter().filter(drifted).collect::<Vec<_>>(),
+        ["Warning Drifted/Restored", "Warning Drifted/Contested"]
+    );
+    other.abort();
+    until_condition(&api, STORAGE, "Drifted", "False InSync").await;
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn a_call_that_hangs_is_given_up() {
+    let (api, script) = (Api::start().await, Script::default());
+    script.set("volume_name", report("volume_name", ID));
+    api.put(STORAGE, rfc());
+    api.hang("PATCH kadalustorages/status", 1);
+    let operator = Operator::start(&api, "a", &script).await;
+    until_condition(&api, STORAGE, "Ready", "True Ready").await;
+    operator.stop().await;
+}
+
+/// While another leads he looks, and writes what he sees.
+#[tokio::test]
+async fn what_was_seen_before_another_led_counts_no_more() {
+    let (api, script, operator) = ready().await;
+    script.set("volume_name", ill("volume_name", "server"));
+    until_condition(&api, STORAGE, "Ready", "False Unreachable").await;
+    let seen_by_another = api.get(STORAGE).unwrap()["status"].clone();
+    script.set("volume_name", report("volume_name", ID));
+    until_condition(&api, STORAGE, "Ready", "True Ready").await;
+    a_while(&script).await;
+    let renewals = || api.requests("PUT leases");
+    api.put(LEASE, json!({ "spec": { "holderIdentity": "another" } }));
+    let lost = api.requests("GET leases");
+    until("it has seen that", || api.requests("GET leases") > lost + 2).await;
+    script.set("volume_name", ill("volume_name", "server"));
+    api.put(&format!("{STORAGE}/status"), json!({ "status": seen_by_another }));
+    let (writes, before) = (api.writes(), renewals());
+    until("it leads again", || renewals() > before).await;
+    a_while(&script).await;
+    assert_eq!(api.writes(), writes);
+    operator.stop().await;
+}
+
 #[tokio::test]
 async fn of_two_operators_one_works_and_the_other_takes_over() {
     let (api, script, first) = ready().await;
@@ -297,19 +380,24 @@ async fn what_is_asked_of_the_api_is_what_is_allowed() {
         a_while(&script).await;
     }
     // The same again within minutes is counted in the event that is there.
-    let counted = ("events.k8s.io".to_owned(), "events".to_owned(), "patch".to_owned());
-    until("it was counted", || api.asked().contains(&counted)).await;
+    let is_counted = |right: &Right| (right.resource.as_str(), right.verb) == ("events", "patch");
+    until("it was counted", || api.asked().iter().any(is_counted)).await;
     api.remove(STORAGE);
     until("it is gone", || api.get(STORAGE).is_none()).await;
     operator.stop().await;
-    let table = RULES.iter().flat_map(|rule| {
-        rule.verbs.iter().map(|verb| (rule.group.to_owned(), rule.resource.to_owned(), (*verb).to_owned()))
-    });
-    let table = table.collect::<BTreeSet<_>>();
     let asked = api.asked();
-    assert_eq!(asked.difference(&table).collect::<Vec<_>>(), Vec::<&(String, String, String)>::new());
-    // The right to create goes with that to patch where server-side apply makes what is not there.
-    let unused =
-        table.difference(&asked).map(|(_, resource, verb)| format!("{verb} {resource}")).collect::<Vec<_>>();
-    assert_eq!(unused, ["create storageclasses"]);
+    assert_eq!(asked.iter().filter(|right| !granted(right)).collect::<Vec<_>>(), Vec::<&Right>::new());
+    for rule in RULES {
+        for verb in rule.verbs {
+            let uses = |right: &&Right| right.verb == *verb && grants(&rule, right);
+            assert!(asked.iter().any(|right| uses(&right)), "nobody needs {verb} of {rule:?}");
+        }
+    }
+    // Of another namespace, and of another name.
+    for (namespace, name) in [("default", "kadalu-info"), ("kadalu", "other")] {
+        let maps = ["", "configmaps"].map(str::to_owned);
+        let [group, resource] = maps;
+        let (namespace, name) = (Some(namespace.to_owned()), Some(name.to_owned()));
+        assert!(!granted(&Right { group, resource, verb: "patch", namespace, name }));
+    }
 }

@@ -42,8 +42,10 @@ const MAX_MESSAGE: usize = 2048;
 pub(super) struct Writer<'w> {
     world: &'w World<'w>,
     status: KadaluStorageStatus,
-    /// What was changed by others and is as it was again.
+    /// What was changed by others and is put back.
     restored: Vec<String>,
+    /// What was changed by others, soon after it was put back: it waits.
+    withheld: Vec<String>,
     /// What has a name of ours and is not ours.
     not_ours: Vec<String>,
     changes: Vec<String>,
@@ -54,12 +56,14 @@ impl<'w> Writer<'w> {
     pub(super) fn new(world: &'w World<'w>) -> Self {
         let mut status = world.object.status.clone();
         status.observed_generation = world.object.generation;
-        Self { world, status, restored: Vec::new(), not_ours: Vec::new(), changes: Vec::new() }
+        let (restored, withheld) = (Vec::new(), Vec::new());
+        Self { world, status, restored, withheld, not_ours: Vec::new(), changes: Vec::new() }
     }
 
     /// What has to be done for it.
     pub(super) fn end(mut self) -> Vec<Action> {
-        let what = [std::mem::take(&mut self.changes), std::mem::take(&mut self.restored)].concat();
+        let restored = self.restored.iter().map(|what| format!("{what}, and is put back")).collect();
+        let what = [std::mem::take(&mut self.changes), restored].concat();
         if !what.is_empty() {
             self.status.last_change =
                 Some(Change { time: self.world.now.to_owned(), what: shown(&what.join("; "), MAX_MESSAGE) });
@@ -71,6 +75,16 @@ impl<'w> Writer<'w> {
     /// Somebody has changed what is ours; it is put back.
     pub(super) fn restored(&mut self, what: String) {
         self.restored.push(what);
+    }
+
+    /// Whether what is to be made is what was made before, and others have changed.
+    pub(super) fn puts_back(&self, config: &StorageConfig) -> bool {
+        !self.restored.is_empty() && !self.changes(config)
+    }
+
+    /// It is not put back now.
+    pub(super) fn withhold(&mut self) {
+        self.withheld = std::mem::take(&mut self.restored);
     }
 
     /// Somebody else has a name that would be ours.
@@ -277,12 +291,8 @@ impl<'w> Writer<'w> {
             _ => None,
         };
         let not_ours = self.not_ours.join("; ");
-        let restored = self.restored.join("; ");
-        let whys = [
-            edit,
-            (!not_ours.is_empty()).then(|| Why::new("ClassNotOurs", not_ours)),
-            (!restored.is_empty()).then(|| Why::new("Restored", restored)),
-        ];
+        let whys =
+            [edit, (!not_ours.is_empty()).then(|| Why::new("ClassNotOurs", not_ours)), self.put_back()];
         let mut whys = whys.into_iter().flatten();
         match whys.next() {
             Some(first) => {
@@ -293,6 +303,28 @@ impl<'w> Writer<'w> {
             None => {
                 self.set(DRIFTED, Truth::False, Why::new("InSync", "what is there is what the spec says"))
             }
+        }
+    }
+
+    /// Of what others have changed; said for a while, so that somebody sees it.
+    fn put_back(&self) -> Option<Why> {
+        let drifted = self.status.conditions.iter().find(|one| one.type_ == DRIFTED);
+        let was = |reason: &str| drifted.is_some_and(|one| one.reason == reason);
+        let differing = [self.restored.as_slice(), &self.withheld].concat().join("; ");
+        match differing.is_empty() {
+            true if self.world.may_put_back => None,
+            true => {
+                let said = drifted.filter(|_| was("Restored") || was("Contested"))?;
+                Some(Why::new(&said.reason, said.message.clone()))
+            }
+            false if was("Contested") || !self.withheld.is_empty() => Some(Why::new(
+                "Contested",
+                format!(
+                    "{differing} again and again; it is put back after longer and longer pauses: see by its metadata.managedFields \
+                     who changes it"
+                ),
+            )),
+            false => Some(Why::new("Restored", format!("{differing}, and is put back"))),
         }
     }
 

@@ -43,7 +43,7 @@ pub(super) fn made(world: &World<'_>, config: &StorageConfig, writer: &mut Write
         let is_made = match world.classes.get(name) {
             None => {
                 if world.object.status.classes.contains(name) {
-                    writer.restored(format!("StorageClass {name} was deleted, and is there again"));
+                    writer.restored(format!("StorageClass {name} was deleted"));
                 }
                 made.actions.push(Action::ApplyClass { class: wanted, force: false });
                 true
@@ -102,10 +102,7 @@ fn entry(
         }
         _ if was_written && !writer.changes(config) => {
             let how = if there.is_some() { "changed" } else { "deleted" };
-            writer.restored(format!(
-                "the entry {}.info of the ConfigMap was {how}, and is there again",
-                config.name
-            ));
+            writer.restored(format!("the entry {}.info of the ConfigMap was {how}", config.name));
         }
         _ => {}
     }
@@ -161,10 +158,7 @@ fn mended(
     }
     let name = wanted["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     if !writer.changes(config) && world.object.status.classes.contains(&name) {
-        writer.restored(format!(
-            "StorageClass {name} was changed ({}), and is as it was again",
-            differing.join(", ")
-        ));
+        writer.restored(format!("StorageClass {name} was changed ({})", differing.join(", ")));
     }
     if !differing.iter().any(|field| IMMUTABLE.contains(&field.as_str())) {
         return vec![Action::ApplyClass { class: wanted, force: true }];

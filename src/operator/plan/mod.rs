@@ -79,6 +79,8 @@ pub struct Outcome {
     pub actions: Vec<Action>,
     /// What is to be looked at.
     pub looks: Vec<Look>,
+    /// The actions undo what others have done.
+    pub puts_back: bool,
 }
 
 /// What is to be done.
@@ -101,10 +103,16 @@ pub fn plan(world: &World<'_>) -> Outcome {
     if !object.is_held() && (is_used || made_of_it.is_some()) {
         actions.push(Action::Hold);
     }
-    actions.extend(made_of_it.into_iter().flat_map(|made| made.actions.iter().cloned()));
+    let differs = in_force.as_ref().is_some_and(|config| writer.puts_back(config));
+    // Against somebody who puts back too it would go on for ever.
+    match (made_of_it, differs && !world.may_put_back) {
+        (Some(_), true) => writer.withhold(),
+        (Some(made), false) => actions.extend(made.actions.iter().cloned()),
+        (None, _) => {}
+    }
     writer.conditions(&decision, made.as_ref());
     actions.extend(writer.end());
-    Outcome { actions, looks: looks(world, &decision) }
+    Outcome { actions, looks: looks(world, &decision), puts_back: differs && world.may_put_back }
 }
 
 /// What is looked at: what is in force, and what somebody wants to be.

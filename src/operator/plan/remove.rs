@@ -23,7 +23,7 @@ pub(super) fn remove(world: &World<'_>) -> Outcome {
         );
         let mut writer = Writer::new(world);
         writer.ready_not(Why::new("HeldByVolumes", message));
-        return Outcome { actions: writer.end(), looks: Vec::new() };
+        return Outcome { actions: writer.end(), ..Outcome::default() };
     }
     let key = object.key();
     let ours = world.classes.iter().filter(|(_, class)| class.storage.as_deref() == Some(&key));
@@ -32,11 +32,11 @@ pub(super) fn remove(world: &World<'_>) -> Outcome {
         .collect::<Vec<_>>();
     // The classes first, and the rest when they are seen to be gone: a PV that came meanwhile is counted then.
     if !classes.is_empty() {
-        return Outcome { actions: classes, looks: Vec::new() };
+        return Outcome { actions: classes, ..Outcome::default() };
     }
     let entry = (object.status.in_force.is_some() || is_of_ours(world)) && world.entry.is_some();
     let entry = (entry && world.rival.is_none()).then_some(Action::RemoveEntry);
-    Outcome { actions: entry.into_iter().chain([Action::Release]).collect(), looks: Vec::new() }
+    Outcome { actions: entry.into_iter().chain([Action::Release]).collect(), ..Outcome::default() }
 }
 
 /// Whether the entry is what we write of the storage, although the status does not say that we have: we were killed between.

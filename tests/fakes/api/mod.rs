@@ -35,6 +35,9 @@ use self::{
 
 type Body = BoxBody<Bytes, Infallible>;
 
+/// A code that nobody sees: there is no answer.
+const HANG: u16 = 599;
+
 /// An API server; clones are the same one.
 #[derive(Clone)]
 pub struct Api {
@@ -50,8 +53,24 @@ struct Inner {
     faults: Vec<(String, usize, u16)>,
     /// `PATCH storageclasses kadalu.s`, but for those that change nothing of anybody's: leases.
     writes: Vec<String>,
-    /// Group, resource and verb of each request.
-    asked: BTreeSet<(String, String, String)>,
+    /// The lines of all requests.
+    requests: Vec<String>,
+    /// What each request takes.
+    asked: BTreeSet<Right>,
+    /// What is allowed; all where nobody has said.
+    allowed: Option<fn(&Right) -> bool>,
+}
+
+/// What a request takes, in the words of RBAC.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Right {
+    pub group: String,
+    pub resource: String,
+    pub verb: &'static str,
+    /// None for what is in none, and for lists of all.
+    pub namespace: Option<String>,
+    /// None for lists, but for those of one name, and for what is made, of which the name is not known yet.
+    pub name: Option<String>,
 }
 
 struct Watch {
@@ -105,6 +124,11 @@ impl Api {
         self.lock().faults.push((line.to_owned(), times, code));
     }
 
+    /// The next `times` requests whose line contains this are never answered.
+    pub fn hang(&self, line: &str, times: usize) {
+        self.fail(line, times, HANG);
+    }
+
     /// How many requests are still to fail.
     pub fn to_fail(&self) -> usize {
         self.lock().faults.iter().map(|(_, times, _)| times).sum()
@@ -153,8 +177,18 @@ impl Api {
         self.lock().writes.clone()
     }
 
-    /// Group, resource and verb of every request so far.
-    pub fn asked(&self) -> BTreeSet<(String, String, String)> {
+    /// How many requests there were so far whose line contains this.
+    pub fn requests(&self, line: &str) -> usize {
+        self.lock().requests.iter().filter(|request| request.contains(line)).count()
+    }
+
+    /// From now on all else is refused, as by RBAC.
+    pub fn allow(&self, allowed: fn(&Right) -> bool) {
+        self.lock().allowed = Some(allowed);
+    }
+
+    /// What the requests so far take.
+    pub fn asked(&self) -> BTreeSet<Right> {
         self.lock().asked.clone()
     }
 
@@ -171,7 +205,11 @@ impl Api {
         let query = path::query(parts.uri.query().unwrap_or_default());
         let kind = parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let body = serde_json::from_slice(&body).unwrap_or_default();
-        self.lock().request(&parts.method, &place, &query, kind, body)
+        let response = self.lock().request(&parts.method, &place, &query, kind, body);
+        if response.status() == HANG {
+            std::future::pending::<()>().await;
+        }
+        response
     }
 }
 
@@ -185,8 +223,8 @@ impl Inner {
         body: Value,
     ) -> Response<Body> {
         let watch = query.get("watch").is_some_and(|watch| watch == "true" || watch == "1");
-        self.log(method, place, watch);
         let line = format!("{method} {} {}", place.resource(), place.name.as_deref().unwrap_or_default());
+        self.requests.push(line.clone());
         if let Some(fault) =
             self.faults.iter_mut().find(|(of, times, _)| *times > 0 && line.contains(of.as_str()))
         {
@@ -196,6 +234,10 @@ impl Inner {
         let manager = query.get("fieldManager").map_or("unknown", String::as_str);
         let selected =
             query.get("fieldSelector").and_then(|selector| selector.strip_prefix("metadata.name="));
+        let applies = kind.starts_with("application/apply-patch");
+        if let Err(refused) = self.allowed(method, place, watch, selected, applies) {
+            return status(refused);
+        }
         let changed = match (method.as_str(), &place.name) {
             ("GET", None) if watch => {
                 let from = query.get("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or(0);
@@ -216,7 +258,7 @@ impl Inner {
                 self.objects.create(&Place { name: Some(name), ..place.clone() }, body, manager)
             }
             ("PUT", Some(_)) => self.objects.replace(place, body, manager),
-            ("PATCH", Some(_)) if kind.starts_with("application/apply-patch") => {
+            ("PATCH", Some(_)) if applies => {
                 let force = query.get("force").is_some_and(|force| force == "true");
                 self.objects.apply(place, body, manager, force)
             }
@@ -232,7 +274,15 @@ impl Inner {
         }
     }
 
-    fn log(&mut self, method: &Method, place: &Place, watch: bool) {
+    /// Notes what a request takes, and refuses what is not granted.
+    fn allowed(
+        &mut self,
+        method: &Method,
+        place: &Place,
+        watch: bool,
+        selected: Option<&str>,
+        applies: bool,
+    ) -> Result<(), Refused> {
         let verb = match (method.as_str(), &place.name) {
             ("GET", None) if watch => "watch",
             ("GET", None) => "list",
@@ -242,11 +292,25 @@ impl Inner {
             ("PATCH", _) => "patch",
             _ => "delete",
         };
-        self.asked.insert((place.group.clone(), place.resource(), verb.to_owned()));
         if method != Method::GET && place.plural != "leases" {
             let name = place.name.as_deref().unwrap_or_default();
             self.writes.push(format!("{method} {} {name}", place.resource()).trim_end().to_owned());
         }
+        let right = |verb, name: Option<&str>| Right {
+            group: place.group.clone(),
+            resource: place.resource(),
+            verb,
+            namespace: place.namespace.clone(),
+            name: name.map(str::to_owned),
+        };
+        let mut taken = vec![right(verb, place.name.as_deref().or(selected))];
+        // What is applied and is not there is made.
+        if applies && self.objects.get(place).is_none() {
+            taken.push(right("create", None));
+        }
+        let refused = taken.iter().find(|right| self.allowed.is_some_and(|allowed| !allowed(right))).cloned();
+        self.asked.extend(taken);
+        refused.map_or(Ok(()), |right| Err(Refused(403, format!("nobody has granted {right:?}"))))
     }
 
     fn watch(&mut self, place: &Place, name: Option<String>, from: u64) -> Response<Body> {
@@ -300,6 +364,7 @@ fn response(code: u16, body: &Value) -> Response<Body> {
 
 fn status(Refused(code, message): Refused) -> Response<Body> {
     let reason = match code {
+        403 => "Forbidden",
         404 => "NotFound",
         409 => "Conflict",
         410 => "Expired",

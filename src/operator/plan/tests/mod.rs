@@ -47,6 +47,7 @@ struct Sim {
     /// How often the state of bricks was asked for.
     asked: usize,
     driver: DriverView,
+    may_put_back: bool,
     told: Vec<String>,
     clock: u32,
 }
@@ -133,6 +134,7 @@ impl Sim {
             looks: BTreeMap::new(),
             asked: 0,
             driver: DriverView::Absent,
+            may_put_back: true,
             told: Vec::new(),
             clock: 0,
         }
@@ -213,9 +215,10 @@ impl Sim {
                 ),
                 reports: &reports,
                 driver: self.driver.clone(),
+                may_put_back: self.may_put_back,
                 now: &now,
             };
-            let Outcome { actions, looks } = plan(&world);
+            let Outcome { actions, looks, .. } = plan(&world);
             done += actions.len();
             actions.into_iter().for_each(|action| self.act(&key, action));
             looks.into_iter().for_each(|look| self.look(look));
