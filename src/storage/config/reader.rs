@@ -65,7 +65,8 @@ impl Reader {
 
     /// Reads a document, or an item of a list.
     pub(super) fn document(&mut self, node: &Node, path: &str) {
-        if matches!(node.content, Content::Null) {
+        // What is not told needs no reading.
+        if matches!(node.content, Content::Null) || self.faults.len() >= Fault::MAX {
             return;
         }
         let Some(fields) = self.object(node, path) else { return };

@@ -141,6 +141,12 @@ fn hostile_texts_are_told_in_a_sentence() {
         format!("{text}a{0}: &a{0} [{1}]\n", n + 1, vec![format!("*a{n}"); 9].join(","))
     });
     let chain = (0..1000).fold("- &a0 x\n".to_owned(), |text, n| format!("{text}- &a{} [*a{n}]\n", n + 1));
+    // Each alias is read as what it stands for.
+    let often =
+        |item: &str, times| format!("kind: List\nitems:\n- &a {{{item}}}\n{}", "- *a\n".repeat(times));
+    let large = (0..20_000).fold("kind: Pod".to_owned(), |text, n| format!("{text}, k{n}: x"));
+    let long = format!("kind: Pod, ? {} : x", "k".repeat(1 << 19));
+    assert!(faults(&often(&long, 5))[0].starts_with("1:1: there is no KadaluStorage in it"));
     for (text, expected) in [
         (String::new(), "1:1: there is no KadaluStorage in it"),
         ("- a".to_owned(), "1:1: an object is wanted"),
@@ -148,7 +154,10 @@ fn hostile_texts_are_told_in_a_sentence() {
         (format!("a: {}", "[".repeat(1000)), "this is no YAML"),
         (format!("a: [{}]", "a,".repeat(200_000)), "more than 100000 words"),
         (chain, "more than 64 levels"),
-        (laugh, "kind: it is missing"),
+        (laugh, "more than 100000 words"),
+        (often(&large, 10), "more than 100000 words"),
+        (often(&long, 15), "more than 100000 words"),
+        (often("kind: Pod", 40_000), "more than 100000 words"),
         ("a: &a [*a]".to_owned(), "1:8: this alias stands for what it is in"),
         ("a: *b".to_owned(), "this is no YAML"),
         ("? [a]\n: b".to_owned(), "a word is wanted before the colon"),
