@@ -63,6 +63,14 @@ impl Decision {
         Some(config)
     }
 
+    /// The id of the volume that the driver may use.
+    pub(super) fn volume_id<'w>(&'w self, world: &World<'w>) -> Option<&'w str> {
+        match self {
+            Self::InForce { volume_id: Some(id), .. } => Some(id),
+            _ => world.object.status.volume_id.as_deref(),
+        }
+    }
+
     /// Which volumes are looked at.
     pub(super) fn targets(&self, world: &World<'_>) -> Vec<Target> {
         let (current, wanted) = match self {

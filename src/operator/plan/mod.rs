@@ -94,7 +94,8 @@ pub fn plan(world: &World<'_>) -> Outcome {
     let mut writer = Writer::new(world);
     let mut actions = Vec::new();
     let in_force = decision.in_force(world);
-    let made = in_force.as_ref().map(|config| made::made(world, config, &mut writer));
+    let made =
+        in_force.as_ref().map(|config| made::made(world, config, decision.volume_id(world), &mut writer));
     if let Some(made) = made.as_ref().filter(|made| made.entry.is_none()) {
         if !object.is_held() {
             actions.push(Action::Hold);

@@ -118,7 +118,7 @@ fn whole_volumes_policies_and_options() {
     );
     let class = config.storage_class("kadalu.external.pool", ClassStyle::ByName);
     assert_eq!(class["parameters"], json!({"hostvol_type": "External", "storage_name": "pool"}));
-    let info = config.info();
+    let info = config.info(Some("0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"));
     assert_eq!((&info["volname"], &info["gluster_hosts"]), (&json!("pool"), &json!("g1:24008,g2")));
 }
 

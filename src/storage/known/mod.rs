@@ -70,7 +70,11 @@ impl Known {
         let mut storages = self.storages();
         let mut all = self.learned.files().all;
         for pool in &mut all {
-            let same = |storage: &KnownPool| pool.parameters.is_same_volume(&storage.parameters);
+            let same = |storage: &KnownPool| {
+                let settled = storage.parameters.volume_id.as_ref();
+                pool.parameters.is_same_volume(&storage.parameters)
+                    && settled.is_none_or(|id| pool.id.as_ref() == Some(id))
+            };
             if let Some(at) = storages.iter().position(same) {
                 let KnownPool { name, parameters, .. } = storages.remove(at);
                 pool.name = name;

@@ -138,6 +138,10 @@ impl<M: Mounts> Pools<M> {
     }
 
     /// The pool that a StorageClass means, whether or not it can hold PVs.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` where no server answers and it was never used; `FAILED_PRECONDITION` where its storage is of a volume
+    /// whose name another one has taken.
     pub(super) async fn home(&self, parameters: Parameters) -> Result<Home, Status> {
         let parameters = self.known().complete(parameters)?;
         match self.examination(&parameters).await {
@@ -147,16 +151,22 @@ impl<M: Mounts> Pools<M> {
             }
             Err(status) if status.code() == Code::Unavailable => {
                 let same = |pool: &KnownPool| pool.parameters.is_same_volume(&parameters);
-                let known = self.known().all().into_iter().find(same).and_then(|pool| pool.id);
-                let id = known.ok_or(status)?;
+                let mut known = self.known().all().into_iter().filter(same).filter_map(|pool| pool.id);
+                let settled = parameters.volume_id.as_ref();
+                let id = known.find(|id| settled.is_none_or(|settled| settled == id)).ok_or(status)?;
                 Ok(Home { id, parameters, examined: None })
             }
             Err(status) => Err(status),
         }
     }
 
+    /// What a cluster tells of a volume, which must be the one that is settled.
     async fn examination(&self, parameters: &Parameters) -> Result<Arc<Examination>, Status> {
-        self.examination_of(parameters, BELIEVED).await
+        let examination = self.examination_of(parameters, BELIEVED).await?;
+        match &parameters.volume_id {
+            Some(id) if *id != examination.id => Err(another(&examination, id)),
+            _ => Ok(examination),
+        }
     }
 
     /// As it was told no longer ago than that.
@@ -190,9 +200,7 @@ impl<M: Mounts> Pools<M> {
         if examination.id == *id {
             return Ok(examination.examined.kind().clone());
         }
-        let name = &examination.examined.kind().volume;
-        let sentence = format!("another volume, {}, has taken the name {name}", examination.id);
-        Err(failed(Code::FailedPrecondition, sentence))
+        Err(another(&examination, id))
     }
 
     /// Remembers that PVs are made in a pool, beyond a restart; whether that is new.
@@ -384,6 +392,16 @@ impl Home {
             }
         }
     }
+}
+
+/// The volume of this name is not the one with this id.
+fn another(examination: &Examination, id: &PoolId) -> Status {
+    let name = &examination.examined.kind().volume;
+    let sentence = format!(
+        "another volume, {}, has taken the name {name} of {id}: it is not used in its place; see the status of the storage",
+        examination.id
+    );
+    failed(Code::FailedPrecondition, sentence)
 }
 
 /// What a pool is called in messages.

@@ -2,12 +2,13 @@
 
 use std::fs;
 
-use tonic::Code;
+use tonic::{Code, Request};
 
-use super::bed::{Bed, Behaviour, MIB, block, failure, id, mounted, replica};
+use super::bed::{Bed, Behaviour, MIB, block, failure, id, inner, mounted, replica};
 use crate::{
     csi::generated::{
-        CapacityRange, CreateVolumeRequest, VolumeCapability, VolumeContentSource,
+        CapacityRange, CreateVolumeRequest, GetCapacityRequest, VolumeCapability, VolumeContentSource,
+        controller_server::Controller as _,
         volume_capability::{AccessType, MountVolume},
     },
     mount::Reason,
@@ -168,6 +169,42 @@ async fn a_pool_is_known_by_its_id_and_not_by_its_hosts() {
     let bed = bed.restart().await;
     bed.cluster.publish("vol", replica("vol", 7).volfile().render().unwrap()).unwrap();
     assert_eq!(bed.create("pvc-1", 1).await.volume_id, format!("{}/pvc-1", id(7)));
+}
+
+#[tokio::test]
+async fn a_storage_whose_volume_was_made_anew_gets_no_pv_on_the_other_until_that_is_accepted() {
+    let bed = Bed::start().await;
+    let settled = |number| {
+        let more = format!(r#", "gluster_volume_id": "{}""#, id(number));
+        bed.storage("pool-1", &bed.host(), "vol", &more);
+    };
+    settled(7);
+    let by_name = |name: &str| CreateVolumeRequest {
+        parameters: [("storage_name".to_owned(), "pool-1".to_owned())].into(),
+        ..bed.request(name, 1, &[])
+    };
+    for request in [by_name("pvc-1"), bed.request("pvc-1", 1, &[])] {
+        let (code, sentence) = failure(bed.ask(request).await);
+        assert_eq!(code, Code::FailedPrecondition);
+        let expected = format!("another volume, {}, has taken the name vol of {}", id(1), id(7));
+        assert!(sentence.contains(&expected), "{sentence}");
+    }
+    let capacity = GetCapacityRequest { parameters: by_name("").parameters, ..Default::default() };
+    let capacity = bed.controller.get_capacity(Request::new(capacity)).await;
+    assert_eq!(failure(inner(capacity)).0, Code::FailedPrecondition);
+    // Nor are PVs of kadalu's looked for on it: that they are not there says nothing.
+    assert_eq!(failure(bed.delete("pvc-1").await).0, Code::Unavailable);
+    assert_eq!(bed.mounts.asked(), 0);
+    settled(1);
+    assert_eq!(bed.ask(by_name("pvc-1")).await.unwrap().volume_id, format!("{}/pvc-1", id(1)));
+    // While no server answers it is the pool of that id or none.
+    settled(7);
+    let bed = bed.restart().await;
+    for volume in bed.cluster.volumes() {
+        bed.cluster.withdraw(&volume);
+    }
+    fs::remove_file(bed.dir.path().join("g.sock")).unwrap();
+    assert_eq!(failure(bed.ask(bed.request("pvc-2", 1, &[])).await).0, Code::Unavailable);
 }
 
 #[tokio::test]
