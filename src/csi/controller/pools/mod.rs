@@ -203,8 +203,8 @@ impl<M: Mounts> Pools<M> {
         Err(another(&examination, id))
     }
 
-    /// Remembers that PVs are made in a pool, beyond a restart; whether that is new.
-    pub(super) fn learn(&self, home: &Home) -> Result<bool, Status> {
+    /// Remembers a pool that a class means, beyond a restart.
+    pub(super) fn learn(&self, home: &Home) -> Result<(), Status> {
         let mut parameters = home.parameters.clone();
         if let Some(examination) = &home.examined {
             parameters.add_servers(&examination.servers);
@@ -212,8 +212,13 @@ impl<M: Mounts> Pools<M> {
         Ok(self.known().learn(&home.id, &parameters)?)
     }
 
-    /// Looks at a new pool once, as `kadalu check` does, and says in the log what an admin should know. Nobody waits for it.
-    pub(super) fn check_new(&self, home: &Home, quota: QuotaPolicy) {
+    /// Looks at a pool once, when the first PV is made in it, as `kadalu check` does, and says in the log what an admin should
+    /// know. Nobody waits for it.
+    pub(super) fn check_new(&self, home: &Home, quota: QuotaPolicy) -> Result<(), Status> {
+        // While no server answers there is nothing to look at.
+        if home.examined.is_none() || !self.known().looks_at(&home.id)? {
+            return Ok(());
+        }
         let (id, parameters) = (home.id.clone(), home.parameters.clone());
         let (client, kind, allow) = (self.0.client.clone(), home.kind(), parameters.allow);
         let options = check::Options { client, installed: None, kind, allow, quota, status: true };
@@ -224,6 +229,7 @@ impl<M: Mounts> Pools<M> {
                 warn!(target: "kadalu", pool = %id, code = finding.code, "a new pool: {}", finding.sentence());
             }
         });
+        Ok(())
     }
 
     /// Remembers a pool that holds somebody else's directories, in this run.

@@ -1,6 +1,10 @@
 //! `CreateVolume`: sub-directories.
 
-use std::fs;
+use std::{
+    fs, io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tonic::{Code, Request};
 
@@ -233,4 +237,67 @@ async fn a_storage_of_kadalu_says_what_its_class_does_not() {
     assert_eq!(pv.reclaim.unwrap().to_string(), "archive");
     bed.delete(&volume.volume_id).await.unwrap();
     assert!(bed.root(1).join("subvol/d3/d3/archived-pvc-1").is_dir());
+}
+
+/// What is said in the log, on this thread.
+#[derive(Debug, Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// What is told of a new pool, by the number of its volume.
+    fn told(&self, number: u8) -> usize {
+        let text = String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned();
+        let pool = format!("pool={}", id(number));
+        text.lines().filter(|line| line.contains("a new pool: ") && line.contains(&pool)).count()
+    }
+
+    /// Waits until as much is told of it.
+    async fn tells(&self, number: u8, times: usize) {
+        let told = async {
+            while self.told(number) < times {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), told).await.expect("a pool is looked at");
+    }
+}
+
+/// None of the three bricks of a volume can be reached, which is told.
+const BRICKS: usize = 3;
+
+#[tokio::test]
+async fn a_new_pool_is_looked_at_once_also_where_its_capacity_was_asked_before() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    // Where there is but one, what a thread without it has met first is never told.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+    let bed = Bed::start().await;
+    let class = bed.request("pvc-1", 1, &[]).parameters;
+    let capacity = GetCapacityRequest { parameters: class, ..Default::default() };
+    for _ in 0..2 {
+        inner(bed.controller.get_capacity(Request::new(capacity.clone())).await).unwrap();
+    }
+    assert_eq!(log.told(1), 0);
+    bed.create("pvc-1", 1).await;
+    log.tells(1, BRICKS).await;
+    bed.create("pvc-2", 1).await;
+    let bed = bed.restart().await;
+    inner(bed.controller.get_capacity(Request::new(capacity)).await).unwrap();
+    bed.create("pvc-3", 1).await;
+    // Had the first been looked at again, it would be told before this one.
+    bed.ask(bed.request("pvc-4", 1, &[("gluster_volname", "other")])).await.unwrap();
+    log.tells(2, BRICKS).await;
+    assert_eq!((log.told(1), log.told(2)), (BRICKS, BRICKS));
 }
