@@ -39,12 +39,16 @@ fn the_rfc() {
 
 #[test]
 fn defaults_of_kadalus_definition_contradict_nobody() {
-    let object = |spec: Value| {
-        let mut object = json!({"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "pool"},
+    let marked = |metadata: Value, spec: Value| {
+        let mut object = json!({"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata,
             "spec": {"type": "External", "details": {"gluster_hosts": ["g1"], "gluster_volname": "vol"}}});
         object["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        // As the operator has it, and as kubectl prints it for `kadalu config`.
+        let text = read(object.to_string().as_bytes()).map(|mut storages| storages.pop().unwrap());
+        assert_eq!(text.as_ref().ok(), read_object(&object).as_ref().ok());
         read_object(&object)
     };
+    let object = |spec| marked(json!({"name": "pool", "uid": "u"}), spec);
     for (single, format, whole) in [
         (false, "native", false),
         (false, "non-native", true),
@@ -60,6 +64,16 @@ fn defaults_of_kadalus_definition_contradict_nobody() {
         assert_eq!(config.parameters.quota, Some(crate::storage::record::QuotaPolicy::Off));
     }
     object(json!({"single_pv_per_pool": true, "kadalu_format": true})).unwrap_err();
+    // What somebody wrote is no default.
+    let both = json!({"single_pv_per_pool": false, "kadalu_format": "non-native"});
+    let applied = |spec: Value| {
+        let text = json!({ "spec": spec }).to_string();
+        json!({"name": "pool", "uid": "u", "annotations": {"kubectl.kubernetes.io/last-applied-configuration": text}})
+    };
+    marked(applied(json!({"kadalu_format": "non-native"})), both.clone()).unwrap();
+    marked(applied(json!({"kadalu-format": "non-native", "single_pv_per_pool": false})), both.clone())
+        .unwrap_err();
+    marked(json!({"name": "pool"}), both).unwrap_err();
     assert_eq!(
         faults(&with(
             "single_pv_per_pool: false\nkadalu_format: non-native\ndetails: {gluster_volname: 'g1:/vol'}"
