@@ -17,8 +17,8 @@ use super::{
 
 /// Print what a storage-config.yaml means: each storage in one spelling, and the storage class that follows from it
 ///
-/// Reads KadaluStorage objects in every spelling that is in use, and asks nobody. What is printed can be given to kubectl
-/// apply, and needs no operator.
+/// Reads KadaluStorage objects in every spelling that is in use, and asks nobody. For a cluster without the operator
+/// and its definition of the kind, --only class prints what kubectl apply takes there; with the operator, it makes the class.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Config {
@@ -31,14 +31,25 @@ pub(crate) struct Config {
     /// What the storage class is called: kadalu.external.NAME, kadalu.NAME, or one of each
     #[arg(long, env = "KADALU_CLASS_NAMES", value_name = "NAMES", default_value = "rfc")]
     class_names: ClassNames,
+    /// Print nothing else
+    #[arg(long, env = "KADALU_ONLY", value_name = "WHAT")]
+    only: Option<Only>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Only {
+    /// The storages in normal form
+    Storage,
+    /// Their storage classes
+    Class,
 }
 
 const EXAMPLES: &str = "Examples:\n  \
-    kadalu config storage-config.yaml                        look at it\n  \
-    kadalu config storage-config.yaml | kubectl apply -f -   without the operator\n  \
-    kubectl get kadalustorages -A -o yaml | kadalu config -  those of a cluster\n\n\
+    kadalu config storage-config.yaml                                     look at it\n  \
+    kadalu config storage-config.yaml --only class | kubectl apply -f -   without the operator\n  \
+    kubectl get kadalustorages -A -o yaml | kadalu config -               those of a cluster\n\n\
     What is wrong is told on standard error, a line each: FILE:LINE:COLUMN: FIELD: what and what to do. Exit codes: 0 all \
-    is well, 1 the file cannot be read, 2 it makes no sense.";
+    is well, 2 the file cannot be read or makes no sense.";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -85,7 +96,8 @@ impl Config {
             ClassNames::Both => vec![rfc, kadalu],
         };
         let classes = names.iter().map(|name| config.storage_class(name, ClassStyle::Whole));
-        [config.normal()].into_iter().chain(classes).collect()
+        let storage = (self.only != Some(Only::Class)).then(|| config.normal());
+        storage.into_iter().chain(classes.filter(|_| self.only != Some(Only::Storage))).collect()
     }
 }
 

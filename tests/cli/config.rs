@@ -82,6 +82,8 @@ fn class_names_and_json() {
     assert_eq!(names(&[]), format!("{storage}, {rfc}"));
     assert_eq!(names(&["--class-names", "kadalu"]), format!("{storage}, {kadalu}"));
     assert_eq!(names(&["--class-names", "both"]), format!("{storage}, {rfc}, {kadalu}"));
+    assert_eq!(names(&["--only", "class"]), rfc);
+    assert_eq!(names(&["--only", "storage", "--class-names", "both"]), storage);
     let others = config("beside-others.yaml", &[]);
     assert_eq!(others.stderr, "kadalu: own is left out: kadalu runs the bricks of its type Replica3\n");
 }
@@ -91,6 +93,8 @@ fn files_that_are_none() {
     let missing = config("missing.yaml", &[]);
     assert_eq!((missing.code, missing.stdout.as_str()), (Some(2), ""));
     assert!(missing.stderr.starts_with("kadalu: cannot read "), "{}", missing.stderr);
+    let help = run(&["config", "--help"]).ok();
+    assert!(help.contains("0 all is well, 2 the file cannot be read or makes no sense."), "{help}");
     // Standard input, of which nothing comes.
     run(&["config", "-"]).fails(
         2,

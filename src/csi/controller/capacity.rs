@@ -36,7 +36,7 @@ impl<M: Mounts> Controller<M> {
         let home = self.pools.home(Parameters::parse(pairs)?).await?;
         match home.suits() {
             // So that its PVs are found after the state was lost: the provisioner asks for each class.
-            Ok(()) => drop(self.pools.learn(&home)?),
+            Ok(()) => self.pools.learn(&home)?,
             Err(_) => return Ok(response(0, 0)),
         }
         let (kind, overcommit) = (home.kind(), home.parameters.overcommit);

@@ -59,9 +59,8 @@ impl<M: Mounts> Controller<M> {
             Err(status) if promised => return Err(self.unless_made(&home.id, &component, status).await),
             suits => suits?,
         }
-        if self.pools.learn(&home)? {
-            self.pools.check_new(&home, quota);
-        }
+        self.pools.learn(&home)?;
+        self.pools.check_new(&home, quota)?;
         let handle = match kind {
             PvKind::Subdirectory => Handle::Pv { pool: home.id.clone(), component: component.clone() },
             PvKind::Whole => Handle::Whole { pool: home.id.clone(), component: component.clone() },

@@ -68,6 +68,14 @@ impl Decision {
         !matches!(self, Self::Rival(_) | Self::Invalid { .. })
     }
 
+    /// The id of the volume that the driver may use.
+    pub(super) fn volume_id<'w>(&'w self, world: &World<'w>) -> Option<&'w str> {
+        match self {
+            Self::InForce { volume_id: Some(id), .. } => Some(id),
+            _ => world.object.status.volume_id.as_deref(),
+        }
+    }
+
     /// Which volumes are looked at.
     pub(super) fn targets(&self, world: &World<'_>) -> Vec<Target> {
         let (current, wanted) = match self {

@@ -26,10 +26,15 @@ pub(super) struct Made {
     pub(super) usable: bool,
 }
 
-/// What is to be made.
-pub(super) fn made(world: &World<'_>, config: &StorageConfig, writer: &mut Writer<'_>) -> Made {
+/// What is to be made, of the volume with this id.
+pub(super) fn made(
+    world: &World<'_>,
+    config: &StorageConfig,
+    volume_id: Option<&str>,
+    writer: &mut Writer<'_>,
+) -> Made {
     let mut made = Made { actions: Vec::new(), classes: Vec::new(), entry: None, usable: false };
-    match entry(world, config, writer) {
+    match entry(world, config, volume_id, writer) {
         Ok(action) => made.actions.extend(action),
         Err(why) => {
             made.entry = Some(why);
@@ -78,9 +83,10 @@ pub(super) fn made(world: &World<'_>, config: &StorageConfig, writer: &mut Write
 fn entry(
     world: &World<'_>,
     config: &StorageConfig,
+    volume_id: Option<&str>,
     writer: &mut Writer<'_>,
 ) -> Result<Option<Action>, String> {
-    let info = info(world, config);
+    let info = config.info(volume_id);
     let there = world.entry.as_deref().map(serde_json::from_str::<Value>);
     if matches!(&there, Some(Ok(there)) if *there == info) {
         return Ok(None);
@@ -100,6 +106,8 @@ fn entry(
                 config.name
             ));
         }
+        // As it was left; the volume's id is another since, or known now.
+        Some(Ok(there)) if *there == config.info(world.object.status.volume_id.as_deref()) => {}
         _ if was_written && !writer.changes(config) => {
             let how = if there.is_some() { "changed" } else { "deleted" };
             writer.restored(format!("the entry {}.info of the ConfigMap was {how}", config.name));
@@ -107,11 +115,6 @@ fn entry(
         _ => {}
     }
     Ok(Some(Action::WriteEntry(info.to_string())))
-}
-
-/// The entry as it should be.
-pub(super) fn info(_: &World<'_>, config: &StorageConfig) -> Value {
-    config.info()
 }
 
 /// Whether an entry is what kadalu's operator has written of the same storage.

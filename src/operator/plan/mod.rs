@@ -96,7 +96,8 @@ pub fn plan(world: &World<'_>) -> Outcome {
     let mut writer = Writer::new(world);
     let mut actions = Vec::new();
     let in_force = decision.in_force(world);
-    let made = in_force.as_ref().map(|config| made::made(world, config, &mut writer));
+    let made =
+        in_force.as_ref().map(|config| made::made(world, config, decision.volume_id(world), &mut writer));
     let made_of_it = made.as_ref().filter(|made| made.entry.is_none());
     // PVs may be there before it is in force: kadalu's, of the same name.
     let is_used = decision.wants() && !world.users.names.is_empty();

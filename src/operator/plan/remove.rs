@@ -6,7 +6,6 @@ use super::{
     Action, Outcome,
     accept::{Why, users},
     conditions::Writer,
-    made::info,
 };
 use crate::{operator::world::World, storage::config::Storage};
 
@@ -49,5 +48,5 @@ fn is_of_ours(world: &World<'_>) -> bool {
         entry.as_object_mut().into_iter().for_each(|entry| entry.retain(|key, _| !ids.contains(&&**key)));
         entry
     };
-    serde_json::from_str(entry).is_ok_and(|entry| without_ids(entry) == without_ids(info(world, config)))
+    serde_json::from_str(entry).is_ok_and(|entry| without_ids(entry) == without_ids(config.info(None)))
 }

@@ -107,10 +107,12 @@ fn ports(heard: &Heard, kind: &Kind) -> Vec<Finding> {
     });
     let Some(slowest) = slowest.max() else { return vec![Finding::unknown(CODE, "there is no brick")] };
     if heard.bricks.iter().any(|brick| matches!(brick.port, Port::Untried { .. })) {
-        let message = format!("all {count} can be reached; whether their TLS and ours agree was not tried");
-        return vec![
-            Finding::unknown(CODE, message).advise("give --tls-ca, --tls-cert and --tls-key").took(slowest),
-        ];
+        // Certificates of ours would turn TLS on for glusterd too.
+        let message = format!(
+            "all {count} can be reached; whether their TLS and ours agree was not tried: glusterd speaks none"
+        );
+        let advice = "see that each node has /etc/ssl/glusterfs.pem, .key and .ca that fit those of the bricks: its mounts tell";
+        return vec![Finding::unknown(CODE, message).advise(advice).took(slowest)];
     }
     vec![Finding::ok(CODE, format!("all {count} can be reached from here")).took(slowest)]
 }

@@ -88,7 +88,7 @@ pub(super) struct Brick {
 pub(super) enum Port {
     /// It accepts connections.
     Open { took: Duration },
-    /// The same; whether it speaks TLS with us was not tried.
+    /// The same; it speaks TLS and its glusterd does not, so that it was not tried.
     Untried { took: Duration },
     /// It does not, and why.
     Closed { at: SocketAddr, why: String, tls: bool },

@@ -1,6 +1,7 @@
 //! `storage-config.yaml`: kadalu's KadaluStorage, in every spelling that is in use, and what follows from it.
 
 mod fault;
+mod marks;
 mod node;
 mod output;
 mod reader;

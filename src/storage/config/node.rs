@@ -12,8 +12,12 @@ use super::fault::{Fault, Place};
 /// Levels of lists and objects, also by way of aliases: more than any object of Kubernetes has.
 const MAX_DEPTH: usize = 64;
 
-/// Lists, objects and scalars of a text: so that they need no more than some megabytes.
+/// Lists, objects and scalars of a text, with what its aliases stand for: so that they need no more than some megabytes, and
+/// reading them no more than some milliseconds.
 const MAX_NODES: usize = 100_000;
+
+/// Bytes of a scalar that count as one more: an alias may stand for a long one.
+const LONG: usize = 64;
 
 /// A part of a tree. An alias is the node that it stands for.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub(super) struct Node {
     pub(super) at: Option<Place>,
     pub(super) content: Content,
     depth: usize,
+    /// What it counts, with all that is in it.
+    size: usize,
 }
 
 #[derive(Debug)]
@@ -46,7 +52,16 @@ impl Node {
             Content::List(items) => 1 + items.iter().map(|item| item.depth).max().unwrap_or_default(),
             Content::Object(pairs) => 1 + pairs.iter().map(|(_, node)| node.depth).max().unwrap_or_default(),
         };
-        Self { at, content, depth }
+        let size = match &content {
+            Content::Null => 1,
+            Content::Scalar(text) => weight(text),
+            Content::List(items) => items.iter().fold(1, |sum: usize, item| sum.saturating_add(item.size)),
+            Content::Object(pairs) => {
+                let pair = |(key, node): &(Key, Rc<Self>)| weight(&key.text).saturating_add(node.size);
+                pairs.iter().map(pair).fold(1, usize::saturating_add)
+            }
+        };
+        Self { at, content, depth, size }
     }
 
     /// The tree of an object.
@@ -74,9 +89,15 @@ impl Node {
     }
 }
 
+fn weight(text: &str) -> usize {
+    1 + text.len() / LONG
+}
+
 fn check(count: usize, depth: usize) -> Result<(), String> {
     if count > MAX_NODES {
-        return Err(format!("it has more than {MAX_NODES} words, lists and objects"));
+        return Err(format!(
+            "it has more than {MAX_NODES} words, lists and objects, counting what aliases stand for"
+        ));
     }
     if depth > MAX_DEPTH {
         return Err(format!("it has more than {MAX_DEPTH} levels of lists and objects"));
@@ -135,10 +156,13 @@ impl Builder {
             let (event, span) = event.map_err(|error| no_yaml(&error))?;
             let at = place(span);
             let wrong = |message: String| Fault::new(Some(at), "", message);
-            if event.is_node() {
-                self.count += 1;
-                check(self.count, self.open.len()).map_err(wrong)?;
-            }
+            self.count = self.count.saturating_add(match &event {
+                Event::Scalar(text, ..) => weight(text),
+                Event::Alias(anchor) => self.anchors.get(anchor).map_or(1, |node| node.size),
+                Event::SequenceStart(..) | Event::MappingStart(..) => 1,
+                _ => 0,
+            });
+            check(self.count, self.open.len()).map_err(wrong)?;
             match event {
                 Event::Scalar(text, style, anchor, _) => {
                     let null =

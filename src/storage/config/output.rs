@@ -67,8 +67,9 @@ impl StorageConfig {
         format!("kadalu.{}", self.name)
     }
 
-    /// Its entry `NAME.info` in kadalu's ConfigMap `kadalu-info`: kadalu's own keys, and ours beside them.
-    pub fn info(&self) -> Value {
+    /// Its entry `NAME.info` in kadalu's ConfigMap `kadalu-info`: kadalu's own keys, and ours beside them. `accepted`: the id
+    /// that the Gluster volume has in its cluster, once that is settled; the driver uses no other one of the name.
+    pub fn info(&self, accepted: Option<&str>) -> Value {
         let Self { name, volume_id, parameters, .. } = self;
         let allow = parameters.allow.words().join(",");
         let own = [
@@ -77,6 +78,7 @@ impl StorageConfig {
             ("volume_id", volume_id.as_ref().map(|id| json!(id))),
             ("gluster_hosts", Some(json!(parameters.hosts().join(",")))),
             ("gluster_volname", parameters.volume.as_ref().map(|volume| json!(volume))),
+            ("gluster_volume_id", accepted.map(|id| json!(id))),
             ("gluster_options", options(parameters)),
             ("allow", (!allow.is_empty()).then(|| json!(allow))),
         ];

@@ -3,6 +3,7 @@
 use super::{
     API_VERSION, KIND, Storage, StorageConfig,
     fault::{Fault, Place},
+    marks::Marks,
     node::{Content, Key, Node},
     words::{Fields, by, field, is_name, join, nearest, shown},
 };
@@ -65,7 +66,8 @@ impl Reader {
 
     /// Reads a document, or an item of a list.
     pub(super) fn document(&mut self, node: &Node, path: &str) {
-        if matches!(node.content, Content::Null) {
+        // What is not told needs no reading.
+        if matches!(node.content, Content::Null) || self.faults.len() >= Fault::MAX {
             return;
         }
         let Some(fields) = self.object(node, path) else { return };
@@ -153,7 +155,8 @@ impl Reader {
         };
         let has_bricks = spec_fields.iter().any(|(key, node)| key.text == "storage" && !node.is_empty());
         if kind.eq_ignore_ascii_case("external") {
-            let Some((volume_id, parameters)) = self.spec(spec, spec_fields, &spec_path) else {
+            let Some((volume_id, parameters)) = self.spec(spec, spec_fields, &spec_path, &Marks::of(fields))
+            else {
                 return;
             };
             if self.faults.len() == before {

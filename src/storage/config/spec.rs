@@ -3,6 +3,7 @@
 use super::{
     KIND,
     fault::Place,
+    marks::Marks,
     node::{Content, Key, Node},
     reader::Reader,
     words::{Fields, by, join, shown},
@@ -58,6 +59,7 @@ impl Reader {
         node: &Node,
         fields: &Fields,
         path: &str,
+        marks: &Marks,
     ) -> Option<(Option<String>, Parameters)> {
         let before = self.faults.len();
         let (mut pairs, mut volume_id, mut details) = (Vec::new(), None, None);
@@ -91,7 +93,7 @@ impl Reader {
         // Defaults that the API server has put beside what a user wrote, by kadalu's definitions of the kind.
         let (single, format) = (("singlepvperpool", "false"), ("kadaluformat", "native"));
         for ((key, value), (other, _)) in [(single, format), (format, single)] {
-            if node.at.is_none() && pairs.iter().any(|pair| plain(pair.key) == other) {
+            if marks.may_be_default(key) && pairs.iter().any(|pair| plain(pair.key) == other) {
                 pairs.retain(|pair| plain(pair.key) != key || pair.value != value);
             }
         }

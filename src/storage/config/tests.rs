@@ -39,12 +39,16 @@ fn the_rfc() {
 
 #[test]
 fn defaults_of_kadalus_definition_contradict_nobody() {
-    let object = |spec: Value| {
-        let mut object = json!({"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "pool"},
+    let marked = |metadata: Value, spec: Value| {
+        let mut object = json!({"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata,
             "spec": {"type": "External", "details": {"gluster_hosts": ["g1"], "gluster_volname": "vol"}}});
         object["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        // As the operator has it, and as kubectl prints it for `kadalu config`.
+        let text = read(object.to_string().as_bytes()).map(|mut storages| storages.pop().unwrap());
+        assert_eq!(text.as_ref().ok(), read_object(&object).as_ref().ok());
         read_object(&object)
     };
+    let object = |spec| marked(json!({"name": "pool", "uid": "u"}), spec);
     for (single, format, whole) in [
         (false, "native", false),
         (false, "non-native", true),
@@ -60,6 +64,16 @@ fn defaults_of_kadalus_definition_contradict_nobody() {
         assert_eq!(config.parameters.quota, Some(crate::storage::record::QuotaPolicy::Off));
     }
     object(json!({"single_pv_per_pool": true, "kadalu_format": true})).unwrap_err();
+    // What somebody wrote is no default.
+    let both = json!({"single_pv_per_pool": false, "kadalu_format": "non-native"});
+    let applied = |spec: Value| {
+        let text = json!({ "spec": spec }).to_string();
+        json!({"name": "pool", "uid": "u", "annotations": {"kubectl.kubernetes.io/last-applied-configuration": text}})
+    };
+    marked(applied(json!({"kadalu_format": "non-native"})), both.clone()).unwrap();
+    marked(applied(json!({"kadalu-format": "non-native", "single_pv_per_pool": false})), both.clone())
+        .unwrap_err();
+    marked(json!({"name": "pool"}), both).unwrap_err();
     assert_eq!(
         faults(&with(
             "single_pv_per_pool: false\nkadalu_format: non-native\ndetails: {gluster_volname: 'g1:/vol'}"
@@ -118,7 +132,7 @@ fn whole_volumes_policies_and_options() {
     );
     let class = config.storage_class("kadalu.external.pool", ClassStyle::ByName);
     assert_eq!(class["parameters"], json!({"hostvol_type": "External", "storage_name": "pool"}));
-    let info = config.info();
+    let info = config.info(Some("0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"));
     assert_eq!((&info["volname"], &info["gluster_hosts"]), (&json!("pool"), &json!("g1:24008,g2")));
 }
 
@@ -141,6 +155,12 @@ fn hostile_texts_are_told_in_a_sentence() {
         format!("{text}a{0}: &a{0} [{1}]\n", n + 1, vec![format!("*a{n}"); 9].join(","))
     });
     let chain = (0..1000).fold("- &a0 x\n".to_owned(), |text, n| format!("{text}- &a{} [*a{n}]\n", n + 1));
+    // Each alias is read as what it stands for.
+    let often =
+        |item: &str, times| format!("kind: List\nitems:\n- &a {{{item}}}\n{}", "- *a\n".repeat(times));
+    let large = (0..20_000).fold("kind: Pod".to_owned(), |text, n| format!("{text}, k{n}: x"));
+    let long = format!("kind: Pod, ? {} : x", "k".repeat(1 << 19));
+    assert!(faults(&often(&long, 5))[0].starts_with("1:1: there is no KadaluStorage in it"));
     for (text, expected) in [
         (String::new(), "1:1: there is no KadaluStorage in it"),
         ("- a".to_owned(), "1:1: an object is wanted"),
@@ -148,7 +168,10 @@ fn hostile_texts_are_told_in_a_sentence() {
         (format!("a: {}", "[".repeat(1000)), "this is no YAML"),
         (format!("a: [{}]", "a,".repeat(200_000)), "more than 100000 words"),
         (chain, "more than 64 levels"),
-        (laugh, "kind: it is missing"),
+        (laugh, "more than 100000 words"),
+        (often(&large, 10), "more than 100000 words"),
+        (often(&long, 15), "more than 100000 words"),
+        (often("kind: Pod", 40_000), "more than 100000 words"),
         ("a: &a [*a]".to_owned(), "1:8: this alias stands for what it is in"),
         ("a: *b".to_owned(), "this is no YAML"),
         ("? [a]\n: b".to_owned(), "a word is wanted before the colon"),

@@ -5,12 +5,15 @@ use std::{collections::BTreeMap, path::Path};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::KnownPool;
-use crate::storage::{
-    Error,
-    config::{self, Storage},
-    handle::PoolId,
-    parameters::{Parameters, PvKind},
+use super::{KnownPool, folder::MAX_FILE};
+use crate::{
+    mount::file::{read_bounded, replace},
+    storage::{
+        Error,
+        config::{self, Storage},
+        handle::PoolId,
+        parameters::{Parameters, PvKind},
+    },
 };
 
 /// A pool that was used once.
@@ -23,6 +26,9 @@ pub(super) struct Learned {
     whole: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     overcommit: Option<f64>,
+    /// It was looked at as a new home of PVs.
+    #[serde(default)]
+    pub(super) looked: bool,
 }
 
 impl Learned {
@@ -35,7 +41,25 @@ impl Learned {
             options: parameters.options.canonical(),
             whole: parameters.kind == Some(PvKind::Whole),
             overcommit: parameters.overcommit,
+            looked: false,
         }
+    }
+
+    /// What a file says, if it says anything.
+    pub(super) fn read(path: &Path) -> Option<Self> {
+        serde_json::from_slice(&read_bounded(path, MAX_FILE).ok()?).ok()
+    }
+
+    /// Writes it, unless it stands there.
+    pub(super) fn write(&self, path: &Path) -> Result<(), Error> {
+        let failed = |error: &dyn std::fmt::Display| {
+            Error::other(format_args!("cannot write {}", path.display()), error)
+        };
+        let bytes = serde_json::to_vec_pretty(self).map_err(|error| failed(&error))?;
+        if read_bounded(path, MAX_FILE).is_ok_and(|before| before == bytes) {
+            return Ok(());
+        }
+        replace(path, &bytes).map_err(|error| failed(&error))
     }
 }
 
@@ -98,7 +122,7 @@ fn text(value: &Value) -> Option<String> {
 
 /// A file of [`Known::learn`](super::Known::learn).
 pub(super) fn learned(path: &Path, bytes: &[u8]) -> Result<Vec<KnownPool>, String> {
-    let Learned { uuid, volume, servers, options, whole, overcommit } =
+    let Learned { uuid, volume, servers, options, whole, overcommit, .. } =
         serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     if uuid != stem(path) {
         return Err(format!("it is about {uuid:?}"));

@@ -3,11 +3,16 @@
 mod files;
 mod folder;
 
-use std::{collections::BTreeMap, fs, os::unix::fs::DirBuilderExt, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
 
 use self::{
     files::{Learned, STORAGES, learned},
-    folder::{Folder, MAX_FILE},
+    folder::Folder,
 };
 use super::{
     context::Context,
@@ -16,11 +21,7 @@ use super::{
     layout::Place,
     parameters::Parameters,
 };
-use crate::mount::{
-    file::{read_bounded, replace},
-    options::MountOptions,
-    source::Source,
-};
+use crate::mount::{options::MountOptions, source::Source};
 
 /// A pool that is known.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +71,11 @@ impl Known {
         let mut storages = self.storages();
         let mut all = self.learned.files().all;
         for pool in &mut all {
-            let same = |storage: &KnownPool| pool.parameters.is_same_volume(&storage.parameters);
+            let same = |storage: &KnownPool| {
+                let settled = storage.parameters.volume_id.as_ref();
+                pool.parameters.is_same_volume(&storage.parameters)
+                    && settled.is_none_or(|id| pool.id.as_ref() == Some(id))
+            };
             if let Some(at) = storages.iter().position(same) {
                 let KnownPool { name, parameters, .. } = storages.remove(at);
                 pool.name = name;
@@ -133,12 +138,11 @@ impl Known {
         self.all().into_iter().find(|pool| pool.id.as_ref() == Some(id))
     }
 
-    /// Remembers a pool, also beyond a restart: what of `parameters` concerns its volume as a whole. Says whether it was
-    /// unknown before.
+    /// Remembers a pool, also beyond a restart: what of `parameters` concerns its volume as a whole.
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn learn(&self, id: &PoolId, parameters: &Parameters) -> Result<bool, Error> {
+    pub fn learn(&self, id: &PoolId, parameters: &Parameters) -> Result<(), Error> {
         let mut all = parameters.clone();
         let before = self.learned.files().all.into_iter().find(|pool| pool.id.as_ref() == Some(id));
         if let Some(before) = &before {
@@ -146,17 +150,31 @@ impl Known {
             // A class that says nothing of it does not take it from the PVs of another one.
             all.overcommit = all.overcommit.or(before.parameters.overcommit);
         }
-        let learned = Learned::of(id, all);
-        let path = self.learned.place.join(format!("{id}.json"));
-        let failed = |error: &dyn std::fmt::Display| {
-            Error::other(format_args!("cannot write {}", path.display()), error)
-        };
-        let bytes = serde_json::to_vec_pretty(&learned).map_err(|error| failed(&error))?;
-        if read_bounded(&path, MAX_FILE).is_ok_and(|before| before == bytes) {
-            return Ok(false);
+        let path = self.file(id);
+        let mut learned = Learned::of(id, all);
+        learned.looked = Learned::read(&path).is_some_and(|before| before.looked);
+        learned.write(&path)
+    }
+
+    /// Remembers, also beyond a restart, that a pool that was learned is looked at before the first PV is made in it. Says
+    /// whether that is to be done: it was not before.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn looks_at(&self, id: &PoolId) -> Result<bool, Error> {
+        let path = self.file(id);
+        match Learned::read(&path) {
+            Some(mut learned) if !learned.looked => {
+                learned.looked = true;
+                learned.write(&path)?;
+                Ok(true)
+            }
+            _ => Ok(false),
         }
-        replace(&path, &bytes).map_err(|error| failed(&error))?;
-        Ok(before.is_none())
+    }
+
+    fn file(&self, id: &PoolId) -> PathBuf {
+        self.learned.place.join(format!("{id}.json"))
     }
 
     /// Where to mount a PV from: as its context says, by servers of known pools first.

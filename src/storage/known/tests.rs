@@ -113,8 +113,10 @@ fn storages_of_yaml_are_followed_in_a_directory_or_as_one_file() {
     let text = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/storages/policies.yaml"));
     let all = config::read(&text.unwrap()).unwrap();
     let [Storage::External(config)] = all.as_slice() else { panic!("{all:?}") };
-    info(storages.path(), &config.name, &config.info().to_string());
-    assert_eq!(named(&of_directory, &config.name).unwrap().parameters, config.parameters);
+    info(storages.path(), &config.name, &config.info(Some(ID)).to_string());
+    let mut told = named(&of_directory, &config.name).unwrap().parameters;
+    assert_eq!(told.volume_id.take(), Some(id()));
+    assert_eq!(told, config.parameters);
     fs::write(&file, "kind: KadaluStorage\nspec: {type: Externl}\n").unwrap();
     assert_eq!(shown_all(&of_file), ["false one g1:24007,g2:24007:/vol"]);
     let trouble = of_file.incomplete().unwrap();

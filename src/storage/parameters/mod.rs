@@ -7,6 +7,7 @@ use std::{borrow::Cow, collections::BTreeMap, fmt};
 use self::reader::Reader;
 use super::{
     error::{Error, Reason},
+    handle::PoolId,
     record::{QuotaPolicy, Reclaim},
 };
 use crate::{
@@ -35,6 +36,8 @@ pub struct Parameters {
     pub servers: Vec<ServerAddress>,
     /// The volume's name.
     pub volume: Option<String>,
+    /// The volume's id in its cluster, where it is settled: one that has another id has only taken the name.
+    pub volume_id: Option<PoolId>,
     /// Of the mounts of its PVs.
     pub options: MountOptions,
     /// What a PV is.
@@ -77,6 +80,7 @@ enum Meaning {
     Type,
     Servers,
     Volume,
+    VolumeId,
     Port,
     Options,
     Single,
@@ -103,6 +107,7 @@ const WORDS: &[(&str, Meaning)] = &[
     ("gluster_volname", Meaning::Volume),
     ("volume", Meaning::Volume),
     ("gvolname", Meaning::Volume),
+    ("gluster_volume_id", Meaning::VolumeId),
     ("gluster_options", Meaning::Options),
     ("options", Meaning::Options),
     ("single_pv_per_pool", Meaning::Single),
@@ -170,6 +175,7 @@ impl Parameters {
             ("storage_name", said(&self.storage)),
             ("gluster_hosts", self.hosts().join(",")),
             ("gluster_volname", said(&self.volume)),
+            ("gluster_volume_id", said(&self.volume_id.as_ref().map(PoolId::to_string))),
             ("gluster_options", self.options.canonical()),
             ("single_pv_per_pool", said(&kind.map(str::to_owned))),
             ("pvReclaimPolicy", said(&self.reclaim.map(|reclaim| reclaim.to_string()))),
@@ -216,6 +222,7 @@ impl Parameters {
             storage: self.storage.or(both.storage),
             servers: both.servers,
             volume: self.volume.or(both.volume),
+            volume_id: self.volume_id.or(both.volume_id),
             options: if self.options == MountOptions::default() { both.options } else { self.options },
             kind: self.kind.or(both.kind),
             reclaim: self.reclaim.or(both.reclaim),
@@ -235,9 +242,11 @@ impl Parameters {
         place(key).is_some()
     }
 
-    /// Whether it does so in what describes a storage, and not only in a StorageClass.
+    /// Whether it does so in what describes a storage, and not only in a StorageClass or in kadalu's list.
     pub(super) fn describes(key: &str) -> bool {
-        place(key).is_some_and(|place| !matches!(WORDS[place].1, Meaning::Type | Meaning::Storage))
+        let only_there =
+            |place: usize| matches!(WORDS[place].1, Meaning::Type | Meaning::Storage | Meaning::VolumeId);
+        place(key).is_some_and(|place| !only_there(place))
     }
 
     /// Whether the value of a key may be a list.

@@ -6,7 +6,10 @@ use crate::{
         options::MountOptions,
         source::{check, shortened},
     },
-    storage::record::{MAX_SIZE, QuotaPolicy, Reclaim},
+    storage::{
+        handle::PoolId,
+        record::{MAX_SIZE, QuotaPolicy, Reclaim},
+    },
     transport::{DEFAULT_PORT, MAX_SERVERS, ServerAddress},
 };
 
@@ -40,6 +43,11 @@ impl Reader {
                 Some(_) => self.servers(pair, value),
                 None => self.volume(pair, value.trim_matches('/')),
             },
+            Meaning::VolumeId => {
+                let id = value.to_ascii_lowercase().parse::<PoolId>();
+                let id = id.map_err(|_| refused("the volume's id, a UUID,"))?;
+                once(&mut read.volume_id, id, said, (meaning, pair))
+            }
             Meaning::Options => {
                 // With those before it: together they can be too many.
                 let all = self.options.iter().map(String::as_str).chain([value]);

@@ -91,6 +91,8 @@ fn kinds_and_policies() {
     for (key, value) in [("soft_limit", "80"), ("softLimit", "80%"), ("SOFT-LIMIT", "080 %")] {
         assert_eq!(with(&[(key, value)]).soft_limit, Some(80), "{key}={value}");
     }
+    let id = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
+    assert_eq!(with(&[("gluster_volume_id", &id.to_uppercase())]).volume_id.unwrap().to_string(), id);
     assert_eq!(with(&[("Inodes", "100000")]).inodes, Some(100_000));
     assert_eq!(with(&[("overcommit", "1.5")]).overcommit, Some(1.5));
     let allow = with(&[("allow", "shard, Distribute")]).allow;
@@ -115,6 +117,7 @@ fn what_makes_no_sense_is_told_in_a_sentence() {
         (&[("reclaim", "keep")], "archive"),
         (&[("reclaim", "delete"), ("pvReclaimPolicy", "retain")], "contradicts"),
         (&[("quota", "hard")], "best-effort"),
+        (&[("gluster_volume_id", "vol")], "the volume's id, a UUID, is wanted"),
         (&[("soft_limit", "100")], "a percentage such as 80"),
         (&[("inodes", "0")], "a number of files above 0"),
         (&[("inodes", "10k")], "a number of files above 0"),

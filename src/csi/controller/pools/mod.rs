@@ -138,6 +138,10 @@ impl<M: Mounts> Pools<M> {
     }
 
     /// The pool that a StorageClass means, whether or not it can hold PVs.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` where no server answers and it was never used; `FAILED_PRECONDITION` where its storage is of a volume
+    /// whose name another one has taken.
     pub(super) async fn home(&self, parameters: Parameters) -> Result<Home, Status> {
         let parameters = self.known().complete(parameters)?;
         match self.examination(&parameters).await {
@@ -147,16 +151,22 @@ impl<M: Mounts> Pools<M> {
             }
             Err(status) if status.code() == Code::Unavailable => {
                 let same = |pool: &KnownPool| pool.parameters.is_same_volume(&parameters);
-                let known = self.known().all().into_iter().find(same).and_then(|pool| pool.id);
-                let id = known.ok_or(status)?;
+                let mut known = self.known().all().into_iter().filter(same).filter_map(|pool| pool.id);
+                let settled = parameters.volume_id.as_ref();
+                let id = known.find(|id| settled.is_none_or(|settled| settled == id)).ok_or(status)?;
                 Ok(Home { id, parameters, examined: None })
             }
             Err(status) => Err(status),
         }
     }
 
+    /// What a cluster tells of a volume, which must be the one that is settled.
     async fn examination(&self, parameters: &Parameters) -> Result<Arc<Examination>, Status> {
-        self.examination_of(parameters, BELIEVED).await
+        let examination = self.examination_of(parameters, BELIEVED).await?;
+        match &parameters.volume_id {
+            Some(id) if *id != examination.id => Err(another(&examination, id)),
+            _ => Ok(examination),
+        }
     }
 
     /// As it was told no longer ago than that.
@@ -190,13 +200,11 @@ impl<M: Mounts> Pools<M> {
         if examination.id == *id {
             return Ok(examination.examined.kind().clone());
         }
-        let name = &examination.examined.kind().volume;
-        let sentence = format!("another volume, {}, has taken the name {name}", examination.id);
-        Err(failed(Code::FailedPrecondition, sentence))
+        Err(another(&examination, id))
     }
 
-    /// Remembers that PVs are made in a pool, beyond a restart; whether that is new.
-    pub(super) fn learn(&self, home: &Home) -> Result<bool, Status> {
+    /// Remembers a pool that a class means, beyond a restart.
+    pub(super) fn learn(&self, home: &Home) -> Result<(), Status> {
         let mut parameters = home.parameters.clone();
         if let Some(examination) = &home.examined {
             parameters.add_servers(&examination.servers);
@@ -204,8 +212,13 @@ impl<M: Mounts> Pools<M> {
         Ok(self.known().learn(&home.id, &parameters)?)
     }
 
-    /// Looks at a new pool once, as `kadalu check` does, and says in the log what an admin should know. Nobody waits for it.
-    pub(super) fn check_new(&self, home: &Home, quota: QuotaPolicy) {
+    /// Looks at a pool once, when the first PV is made in it, as `kadalu check` does, and says in the log what an admin should
+    /// know. Nobody waits for it.
+    pub(super) fn check_new(&self, home: &Home, quota: QuotaPolicy) -> Result<(), Status> {
+        // While no server answers there is nothing to look at.
+        if home.examined.is_none() || !self.known().looks_at(&home.id)? {
+            return Ok(());
+        }
         let (id, parameters) = (home.id.clone(), home.parameters.clone());
         let (client, kind, allow) = (self.0.client.clone(), home.kind(), parameters.allow);
         let options = check::Options { client, installed: None, kind, allow, quota, status: true };
@@ -216,6 +229,7 @@ impl<M: Mounts> Pools<M> {
                 warn!(target: "kadalu", pool = %id, code = finding.code, "a new pool: {}", finding.sentence());
             }
         });
+        Ok(())
     }
 
     /// Remembers a pool that holds somebody else's directories, in this run.
@@ -384,6 +398,16 @@ impl Home {
             }
         }
     }
+}
+
+/// The volume of this name is not the one with this id.
+fn another(examination: &Examination, id: &PoolId) -> Status {
+    let name = &examination.examined.kind().volume;
+    let sentence = format!(
+        "another volume, {}, has taken the name {name} of {id}: it is not used in its place; see the status of the storage",
+        examination.id
+    );
+    failed(Code::FailedPrecondition, sentence)
 }
 
 /// What a pool is called in messages.

@@ -1,13 +1,18 @@
 //! `CreateVolume`: sub-directories.
 
-use std::fs;
+use std::{
+    fs, io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use tonic::Code;
+use tonic::{Code, Request};
 
-use super::bed::{Bed, Behaviour, MIB, block, failure, id, mounted, replica};
+use super::bed::{Bed, Behaviour, MIB, block, failure, id, inner, mounted, replica};
 use crate::{
     csi::generated::{
-        CapacityRange, CreateVolumeRequest, VolumeCapability, VolumeContentSource,
+        CapacityRange, CreateVolumeRequest, GetCapacityRequest, VolumeCapability, VolumeContentSource,
+        controller_server::Controller as _,
         volume_capability::{AccessType, MountVolume},
     },
     mount::Reason,
@@ -171,6 +176,42 @@ async fn a_pool_is_known_by_its_id_and_not_by_its_hosts() {
 }
 
 #[tokio::test]
+async fn a_storage_whose_volume_was_made_anew_gets_no_pv_on_the_other_until_that_is_accepted() {
+    let bed = Bed::start().await;
+    let settled = |number| {
+        let more = format!(r#", "gluster_volume_id": "{}""#, id(number));
+        bed.storage("pool-1", &bed.host(), "vol", &more);
+    };
+    settled(7);
+    let by_name = |name: &str| CreateVolumeRequest {
+        parameters: [("storage_name".to_owned(), "pool-1".to_owned())].into(),
+        ..bed.request(name, 1, &[])
+    };
+    for request in [by_name("pvc-1"), bed.request("pvc-1", 1, &[])] {
+        let (code, sentence) = failure(bed.ask(request).await);
+        assert_eq!(code, Code::FailedPrecondition);
+        let expected = format!("another volume, {}, has taken the name vol of {}", id(1), id(7));
+        assert!(sentence.contains(&expected), "{sentence}");
+    }
+    let capacity = GetCapacityRequest { parameters: by_name("").parameters, ..Default::default() };
+    let capacity = bed.controller.get_capacity(Request::new(capacity)).await;
+    assert_eq!(failure(inner(capacity)).0, Code::FailedPrecondition);
+    // Nor are PVs of kadalu's looked for on it: that they are not there says nothing.
+    assert_eq!(failure(bed.delete("pvc-1").await).0, Code::Unavailable);
+    assert_eq!(bed.mounts.asked(), 0);
+    settled(1);
+    assert_eq!(bed.ask(by_name("pvc-1")).await.unwrap().volume_id, format!("{}/pvc-1", id(1)));
+    // While no server answers it is the pool of that id or none.
+    settled(7);
+    let bed = bed.restart().await;
+    for volume in bed.cluster.volumes() {
+        bed.cluster.withdraw(&volume);
+    }
+    fs::remove_file(bed.dir.path().join("g.sock")).unwrap();
+    assert_eq!(failure(bed.ask(bed.request("pvc-2", 1, &[])).await).0, Code::Unavailable);
+}
+
+#[tokio::test]
 async fn a_pool_that_was_used_serves_on_while_all_its_glusterds_are_down() {
     let bed = Bed::start().await;
     bed.create("pvc-1", 1).await;
@@ -196,4 +237,67 @@ async fn a_storage_of_kadalu_says_what_its_class_does_not() {
     assert_eq!(pv.reclaim.unwrap().to_string(), "archive");
     bed.delete(&volume.volume_id).await.unwrap();
     assert!(bed.root(1).join("subvol/d3/d3/archived-pvc-1").is_dir());
+}
+
+/// What is said in the log, on this thread.
+#[derive(Debug, Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// What is told of a new pool, by the number of its volume.
+    fn told(&self, number: u8) -> usize {
+        let text = String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned();
+        let pool = format!("pool={}", id(number));
+        text.lines().filter(|line| line.contains("a new pool: ") && line.contains(&pool)).count()
+    }
+
+    /// Waits until as much is told of it.
+    async fn tells(&self, number: u8, times: usize) {
+        let told = async {
+            while self.told(number) < times {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), told).await.expect("a pool is looked at");
+    }
+}
+
+/// None of the three bricks of a volume can be reached, which is told.
+const BRICKS: usize = 3;
+
+#[tokio::test]
+async fn a_new_pool_is_looked_at_once_also_where_its_capacity_was_asked_before() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    // Where there is but one, what a thread without it has met first is never told.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+    let bed = Bed::start().await;
+    let class = bed.request("pvc-1", 1, &[]).parameters;
+    let capacity = GetCapacityRequest { parameters: class, ..Default::default() };
+    for _ in 0..2 {
+        inner(bed.controller.get_capacity(Request::new(capacity.clone())).await).unwrap();
+    }
+    assert_eq!(log.told(1), 0);
+    bed.create("pvc-1", 1).await;
+    log.tells(1, BRICKS).await;
+    bed.create("pvc-2", 1).await;
+    let bed = bed.restart().await;
+    inner(bed.controller.get_capacity(Request::new(capacity)).await).unwrap();
+    bed.create("pvc-3", 1).await;
+    // Had the first been looked at again, it would be told before this one.
+    bed.ask(bed.request("pvc-4", 1, &[("gluster_volname", "other")])).await.unwrap();
+    log.tells(2, BRICKS).await;
+    assert_eq!((log.told(1), log.told(2)), (BRICKS, BRICKS));
 }

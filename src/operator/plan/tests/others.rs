@@ -12,6 +12,8 @@ fn a_volume_that_was_made_anew_is_never_taken_silently() {
         ("False VolumeReplaced", Some(ID))
     );
     assert!(sim.message("Ready").contains(&format!("{ACCEPT}={OTHER}")), "{}", sim.message("Ready"));
+    // The driver is told which one it may use.
+    assert_eq!(sim.info()["gluster_volume_id"], ID);
     let before = sim.state();
     sim.restart();
     sim.pass();
@@ -30,6 +32,8 @@ fn a_volume_that_was_made_anew_is_never_taken_silently() {
         ("True Ready", Some(OTHER))
     );
     assert!(sim.status().last_change.unwrap().what.contains(ID));
+    assert_eq!(sim.info()["gluster_volume_id"], OTHER);
+    assert!(!sim.told.iter().any(|told| told == "Drifted/Restored"), "{:?}", sim.told);
     // And back: the old one comes from a backup.
     sim.clusters.insert("vol".to_owned(), report("vol", ID));
     sim.settle();
@@ -45,6 +49,7 @@ fn what_is_ours_is_put_back_and_what_is_not_is_left_alone() {
         |sim| sim.classes.get_mut(RFC).unwrap().value["allowVolumeExpansion"] = json!(false),
         |sim| sim.classes.get_mut(RFC).unwrap().value["parameters"] = json!({}),
         |sim| drop(sim.entries.insert("s".to_owned(), "{".to_owned())),
+        |sim| drop(sim.entries.insert("s".to_owned(), sim.entries["s"].replace(ID, OTHER))),
         |sim| sim.entries.clear(),
     ] {
         sim.told.clear();

@@ -180,7 +180,7 @@ pub(super) const CASES: &[Case] = {
                 h.bricks[0].port = Port::Untried { took: Duration::ZERO };
             },
             Unknown,
-            "was not tried",
+            "was not tried: glusterd speaks none: see that each node has /etc/ssl/glusterfs.pem",
         ),
         (
             "brick-online",
