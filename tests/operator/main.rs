@@ -195,6 +195,7 @@ async fn a_restart_changes_nothing() {
 #[tokio::test]
 async fn a_restart_of_the_driver_is_no_news() {
     let (api, script, operator) = ready().await;
+    script.list(&format!("{ID}/pvc-1"));
     volume(&api, "pvc-1");
     until_condition(&api, STORAGE, "QuotaEnforced", "True Enforced").await;
     a_while(&script).await;
