@@ -67,15 +67,20 @@ fn replica_3(labs: &Labs) {
 fn arbiter(labs: &Labs) {
     let bed = Bed::start(labs, "quota-arbiter", Kind::Arbiter);
     a_writer_stops(&bed);
-    let many = bed.create("pvc-many", MIB, &[]);
+    let many = bed.create("pvc-many", 4 * MIB, &[]);
     let at = bed.publish(&many, "many");
-    let said = bed.lab.client().exec("sh", &["-c", &format!("cd {at} && touch $(seq 300)")]);
-    stopped(&said.stderr);
+    // A hundred at a time: a slow guest makes ten a second.
+    let touch = |first: usize| {
+        let script = format!("cd {at} && touch $(seq {first} {})", first + 99);
+        bed.lab.client().exec("sh", &["-c", &script])
+    };
+    let said = (1..1100).step_by(100).map(touch).find(|said| said.status != Some(0));
+    stopped(&said.expect("it stops").stderr);
     let limits = bed.check_pv("pvc-many").into_iter().map(|said| said["limits"]["inodes"].clone());
-    assert_eq!(limits.collect::<Vec<_>>(), vec![Value::from(256); 3]);
+    assert_eq!(limits.collect::<Vec<_>>(), vec![Value::from(1024); 3]);
     for (host, brick) in &bed.bricks {
         let count = host.shell(&format!("find {brick}/{} | wc --lines", Bed::path(&many)));
-        assert_eq!(count.trim(), "256", "{brick}");
+        assert_eq!(count.trim(), "1024", "{brick}");
     }
     nothing_to_heal(&bed);
     bed.driver.end_of(&many, &at);
