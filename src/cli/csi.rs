@@ -28,7 +28,7 @@ use super::{
     Exit, Failure,
     mountd::{Signals, notify, private_directory},
     servers::{Reaching, seconds},
-    volfile_server::{listen_address, raise_open_files},
+    volfile_server::{listen_address, listen_at, raise_open_files},
 };
 
 /// Serve Kubernetes: make PVs on Gluster volumes, and mount them where pods run
@@ -152,10 +152,7 @@ impl Csi {
                 Some(Node::start(config, known, mounts.clone(), Operations::default()).await?)
             }
         };
-        if let Some(address) = &self.metrics {
-            let bound = Listener::bind(address).await;
-            let listener =
-                bound.map_err(|error| Failure::other(format_args!("cannot listen on {address}"), error))?;
+        if let Some(listener) = listen_at(self.metrics.as_ref()).await? {
             let address = listener.local_addr().map(|address| address.to_string());
             info!(target: "kadalu", address, "metrics");
             tokio::spawn(metrics::serve(listener, mounts.clone()));

@@ -22,7 +22,7 @@ use super::{
     Exit, Failure,
     mount_host::SOCKET,
     servers::{Reaching, seconds},
-    volfile_server::{listen_address, raise_open_files},
+    volfile_server::{listen_address, listen_at, raise_open_files},
 };
 
 /// Mount volumes and keep them mounted while they change
@@ -81,15 +81,10 @@ impl Mountd {
         let mut signals = Signals::new()?;
         private_directory(&self.state_dir)?;
         self.socket.parent().map(private_directory).transpose()?;
-        let cannot_listen = |at: &dyn std::fmt::Display| {
-            let message = format!("cannot listen on {at}");
-            move |error: io::Error| Failure::other(message, error)
-        };
-        let control = Listener::unix(&self.socket).map_err(cannot_listen(&self.socket.display()))?;
-        let metrics = match &self.metrics {
-            Some(address) => Some(Listener::bind(address).await.map_err(cannot_listen(address))?),
-            None => None,
-        };
+        let control = Listener::unix(&self.socket).map_err(|error| {
+            Failure::other(format_args!("cannot listen on {}", self.socket.display()), error)
+        })?;
+        let metrics = listen_at(self.metrics.as_ref()).await?;
         let scraped = metrics.as_ref().and_then(Listener::local_addr);
         let host = Host::start(self.config()?).await?;
         if let Some(listener) = metrics {

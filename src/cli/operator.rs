@@ -23,7 +23,7 @@ use super::{
     Exit, Failure,
     mountd::{Signals, notify},
     servers::{Reaching, seconds},
-    volfile_server::listen_address,
+    volfile_server::{listen_address, listen_at},
 };
 
 /// Make storage classes of KadaluStorage objects, and say in their status how each volume is
@@ -91,16 +91,7 @@ impl Operator {
             .map_err(|error| Failure::other("the configuration for the API of Kubernetes", error))?;
         let driver = self.csi.as_ref().map(|endpoint| Csi::at(endpoint.path())).transpose();
         let driver = driver.map_err(|error| Failure::new(Exit::Usage, error))?;
-        let metrics = match &self.metrics_address {
-            Some(address) => {
-                let bound = Listener::bind(address).await;
-                Some(
-                    bound
-                        .map_err(|error| Failure::other(format_args!("cannot listen on {address}"), error))?,
-                )
-            }
-            None => None,
-        };
+        let metrics = listen_at(self.metrics_address.as_ref()).await?;
         let address = metrics.as_ref().and_then(Listener::local_addr).map(|address| address.to_string());
         let prober = FromHere { client: self.reaching.options()? };
         let options = self.options(namespace);

@@ -68,6 +68,13 @@ pub(crate) fn listen_address(text: &str) -> Result<ServerAddress, AddressError> 
     }
 }
 
+/// Listens there, where that is asked for.
+pub(crate) async fn listen_at(address: Option<&ServerAddress>) -> Result<Option<Listener>, Failure> {
+    let Some(address) = address else { return Ok(None) };
+    let bound = Listener::bind(address).await;
+    bound.map(Some).map_err(|error| Failure::other(format_args!("cannot listen on {address}"), error))
+}
+
 /// Lets the process have as many open files as it is allowed at the most: each connection is one.
 pub(crate) fn raise_open_files() {
     use rustix::process::{Resource, getrlimit, setrlimit};

@@ -8,9 +8,9 @@ use std::{
 use super::{
     stores::Stores,
     users::Volumes,
-    world::{CONFIG_MAP, Class, DriverView, Object, Settings, World, class_names},
+    world::{CONFIG_MAP, Class, DriverView, Object, Settings, World},
 };
-use crate::storage::check::Report;
+use crate::storage::{check::Report, config::class_names};
 
 /// What all storages share.
 pub(super) struct Seen {

@@ -8,10 +8,10 @@ use std::{
 use k8s_openapi::api::core::v1::{CSIPersistentVolumeSource, PersistentVolume};
 use kube::ResourceExt;
 
-use super::world::{Users, class_names};
+use super::world::Users;
 use crate::{
     storage::{
-        config::StorageConfig,
+        config::{StorageConfig, class_names},
         context::Context,
         handle::{Handle, PoolId},
     },

@@ -14,7 +14,7 @@ use super::crd::{KadaluStorageStatus, StatusFinding};
 use crate::{
     storage::{
         check::{Finding, Outcome, Report},
-        config::{API_VERSION, Fault, KIND, Storage, StorageConfig, read_object},
+        config::{API_VERSION, Fault, KIND, Storage, StorageConfig, class_names, read_object},
         parameters::{Allow, PvKind},
         record::QuotaPolicy,
     },
@@ -67,11 +67,6 @@ impl ClassNames {
             Self::Both => vec![rfc, kadalu],
         }
     }
-}
-
-/// Every name that a class of this storage may have.
-pub fn class_names(storage: &str) -> [String; 2] {
-    [format!("kadalu.external.{storage}"), format!("kadalu.{storage}")]
 }
 
 /// What is the same for all storages.

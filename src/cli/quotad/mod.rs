@@ -30,7 +30,7 @@ use super::{
     mountd::{Signals, notify, private_directory},
     output::Format,
     servers::seconds,
-    volfile_server::listen_address,
+    volfile_server::{listen_address, listen_at},
 };
 
 /// Hold PVs to their sizes, on a host of bricks: with XFS project quota
@@ -105,16 +105,7 @@ impl Quotad {
     async fn serve(self) -> Result<(), Failure> {
         let mut signals = Signals::new()?;
         let _lock = self.lock()?;
-        let listener = match &self.metrics {
-            Some(address) => {
-                let bound = Listener::bind(address).await;
-                Some(
-                    bound
-                        .map_err(|error| Failure::other(format_args!("cannot listen on {address}"), error))?,
-                )
-            }
-            None => None,
-        };
+        let listener = listen_at(self.metrics.as_ref()).await?;
         let metrics = listener.as_ref().and_then(Listener::local_addr).map(|address| address.to_string());
         let config = Config { options: self.options(), glusterd: self.glusterd_dir };
         let daemon = Daemon::start(config, Arc::new(Xfs::default()))

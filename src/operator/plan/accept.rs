@@ -9,7 +9,6 @@ use crate::{
     storage::{
         check::{CODES, Finding, Outcome, Report},
         config::{Fault, Storage, StorageConfig},
-        parameters::PvKind,
     },
 };
 
@@ -313,9 +312,4 @@ fn shares_server(one: &StorageConfig, other: &StorageConfig) -> bool {
 fn id_of_kadalu(world: &World<'_>) -> Option<String> {
     let entry = serde_json::from_str::<serde_json::Value>(world.entry.as_deref()?).ok()?;
     entry.get("volume_id")?.as_str().map(str::to_owned)
-}
-
-/// Whether all of a volume is one PV.
-pub(super) fn is_whole(config: &StorageConfig) -> bool {
-    config.parameters.kind == Some(PvKind::Whole)
 }

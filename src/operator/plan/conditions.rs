@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Action,
-    accept::{Decision, Why, found, is_whole, listed, of_volume, reachable, replaced, said, unfit},
+    accept::{Decision, Why, found, listed, of_volume, reachable, replaced, said, unfit},
     made::{Made, changed},
     written,
 };
@@ -221,7 +221,7 @@ impl<'w> Writer<'w> {
             }
             _ => {}
         }
-        if is_whole(config) {
+        if config.is_whole() {
             return self.set(
                 QUOTA,
                 Truth::True,

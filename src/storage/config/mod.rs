@@ -10,7 +10,7 @@ mod words;
 
 use serde_json::Value;
 
-pub use self::fault::Fault;
+pub use self::{fault::Fault, output::class_names};
 use self::{fault::Place, node::Node, reader::Reader};
 use super::parameters::Parameters;
 

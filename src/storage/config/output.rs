@@ -8,6 +8,11 @@ use crate::storage::parameters::{Parameters, PvKind};
 /// The storage driver by its usual name, which kadalu's PVs carry too.
 const PROVISIONER: &str = "kadalu";
 
+/// Every name that a class of this storage may have: the RFC's, and kadalu's.
+pub fn class_names(storage: &str) -> [String; 2] {
+    [format!("kadalu.external.{storage}"), format!("kadalu.{storage}")]
+}
+
 impl StorageConfig {
     /// As an object of the kind KadaluStorage, in its one spelling: [`read_object`](super::read_object) of it is the same
     /// storage.
@@ -59,12 +64,14 @@ impl StorageConfig {
 
     /// `kadalu.external.NAME`: the RFC's name of its storage class.
     pub fn class_name(&self) -> String {
-        format!("kadalu.external.{}", self.name)
+        let [rfc, _] = class_names(&self.name);
+        rfc
     }
 
     /// `kadalu.NAME`: the name that kadalu has given it since 0.8.3 (facts §1.2).
     pub fn kadalu_class_name(&self) -> String {
-        format!("kadalu.{}", self.name)
+        let [_, kadalu] = class_names(&self.name);
+        kadalu
     }
 
     /// Its entry `NAME.info` in kadalu's ConfigMap `kadalu-info`: kadalu's own keys, and ours beside them. `accepted`: the id

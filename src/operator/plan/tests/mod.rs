@@ -21,10 +21,10 @@ use crate::{
         users::Volumes,
         world::{
             ACCEPT, CHECK, Class, ClassNames, DriverView, FINALIZER, MANAGER, Object, STORAGE, Settings,
-            class_names,
         },
     },
     storage::check::{CODES, Facts, Finding, Outcome as How, Report, When},
+    storage::config::class_names,
 };
 
 const ID: &str = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
