@@ -6,7 +6,7 @@ use super::world::Target;
 use crate::{
     client,
     mount::installed::Installed,
-    storage::check::{self, CODES, Outcome, Report, When},
+    storage::check::{self, Outcome, Report, is_once},
 };
 
 /// What the state of the bricks tells for as long as they are these bricks.
@@ -20,7 +20,7 @@ const OF_A_MOUNT: &str = "quota-daemon";
 
 /// Looks at volumes; a script in tests.
 pub trait Prober: Send + Sync + 'static {
-    /// Looks at one. Where `bricks` is set at what is to be asked once too, [`When::Once`]: the state of the bricks takes the
+    /// Looks at one. Where `bricks` is set at what is to be asked once too, [`is_once`]: the state of the bricks takes the
     /// lock of the volume, and which clients may load it is asked in the name of old ones.
     fn look(&self, target: Target, bricks: bool) -> impl Future<Output = Report> + Send;
 }
@@ -68,8 +68,7 @@ pub(super) fn asks_bricks(before: Option<&Report>, nth: u64) -> bool {
 
 /// Whether what was found once is true until somebody asks again.
 pub(super) fn is_kept(code: &str) -> bool {
-    let is_once = CODES.iter().any(|known| known.code == code && known.when == When::Once);
-    is_once && !OF_A_MOMENT.contains(&code) && code != OF_A_MOUNT
+    is_once(code) && !OF_A_MOMENT.contains(&code) && code != OF_A_MOUNT
 }
 
 /// A report as the operator uses it: with what is kept of the one before, where it does not tell that itself.
@@ -128,7 +127,6 @@ mod tests {
         assert!(!has_bricks(&first), "{first:#?}");
         let next = from_here.look(target, false).await;
         assert!(next.of("volfile").next().is_some(), "{next:#?}");
-        let is_once = |code: &str| CODES.iter().any(|known| known.code == code && known.when == When::Once);
         assert!(next.findings.iter().all(|finding| !is_once(finding.code)), "{next:#?}");
 
         let first = completed(first, None);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use glusterd_client::storage::check::{CODES, Finding, Report, When, check_again};
+use glusterd_client::storage::check::{Finding, Report, check_again, is_once};
 use tokio::time::sleep;
 
 use super::{Subject, table, table::lines};
@@ -50,11 +50,9 @@ fn line(subject: &Subject, report: &Report) -> Result<(), Failure> {
 
 /// Brings a report up to date; returns what it did not say before. What is looked at once stays as it was.
 fn merge(report: &mut Report, mut next: Report) -> Vec<Finding> {
-    let is_kept =
-        |finding: &&Finding| CODES.iter().any(|code| code.code == finding.code && code.when == When::Once);
     let news = |finding: &&Finding| !report.findings.iter().any(|known| known.is_same(finding));
     let news: Vec<_> = next.findings.iter().filter(news).cloned().collect();
-    next.replace(report.findings.iter().filter(is_kept).cloned().collect());
+    next.replace(report.findings.iter().filter(|known| is_once(known.code)).cloned().collect());
     next.facts.capacity = report.facts.capacity;
     *report = next;
     news

@@ -155,6 +155,11 @@ pub enum When {
     Once,
 }
 
+/// Whether what a code is about is looked at once.
+pub fn is_once(code: &str) -> bool {
+    CODES.iter().any(|known| known.code == code && known.when == Once)
+}
+
 const fn code(group: Group, when: When, code: &'static str, what: &'static str) -> Code {
     Code { code, what, group, when }
 }

@@ -20,7 +20,7 @@ use serde::Serialize;
 
 pub use self::{
     bricks::quota_daemon,
-    finding::{CODES, Code, Finding, Group, Outcome, When},
+    finding::{CODES, Code, Finding, Group, Outcome, When, is_once},
     suits::Examined,
 };
 use self::{
