@@ -200,7 +200,7 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         let objects = self.stores.storages.state();
         let mut objects = objects.iter().map(|object| Object::read(object)).collect::<Vec<_>>();
         objects.sort_by_key(Object::key);
-        let seen = Seen::new(&self.stores, &self.options.settings, &objects);
+        let seen = Seen::new(&self.stores, &objects);
         let reports =
             self.looked.iter().filter_map(|(target, looked)| Some((target.clone(), looked.report.clone()?)));
         let reports = reports.collect::<BTreeMap<_, _>>();
@@ -221,6 +221,8 @@ impl<P: Prober, D: Driver> Controller<P, D> {
             looks.extend(outcome.looks.into_iter().map(|look| (look, stirred)));
             plans.push((object, outcome.actions, outcome.puts_back));
         }
+        // What it holds need not be copied where it changes meanwhile.
+        drop(seen);
         self.figures.show(shown);
         self.stirred.clear();
         self.look(looks);

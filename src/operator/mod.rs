@@ -21,6 +21,7 @@ mod seen;
 mod stores;
 mod troubles;
 pub mod users;
+mod volumes;
 pub mod world;
 
 use std::time::Duration;
@@ -64,7 +65,7 @@ pub async fn run<P: Prober, D: Driver>(
     let figures = Figures::new(leads.clone(), troubles.clone());
     let pages = metrics.map(|listener| tokio::spawn(http::serve(listener, figures.clone())));
     let namespace = options.settings.namespace.clone();
-    let stores = Stores::start(&client, &namespace, &troubles);
+    let stores = Stores::start(&client, &options.settings, &troubles);
     let hands = Hands::new(client.clone(), &namespace, &options.identity, options.lease.renewed);
     let candidate =
         Candidate::new(client, &namespace, options.identity.clone(), options.lease, troubles.clone());

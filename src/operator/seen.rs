@@ -5,16 +5,19 @@ use std::{
     sync::Arc,
 };
 
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::ResourceExt;
+
 use super::{
     stores::Stores,
-    users::Volumes,
-    world::{CONFIG_MAP, Class, DriverView, Object, Settings, World},
+    users::{CLASSES, Volumes},
+    world::{CONFIG_MAP, Class, DriverView, Object, STORAGE, Settings, World},
 };
 use crate::storage::{check::Report, config::class_names};
 
 /// What all storages share.
 pub(super) struct Seen {
-    volumes: Volumes,
+    volumes: Arc<Volumes>,
     classes: BTreeMap<String, Class>,
     entries: BTreeMap<String, String>,
     /// Storages by the names of their classes.
@@ -24,11 +27,10 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub(super) fn new(stores: &Stores, settings: &Settings, objects: &[Object]) -> Self {
-        let volumes = Volumes::read(&stores.volumes.state(), &settings.driver);
+    pub(super) fn new(stores: &Stores, objects: &[Object]) -> Self {
         let classes = stores.classes.state();
-        let classes =
-            classes.iter().filter_map(|class| Some((class.metadata.name.clone()?, Class::read(class))));
+        let classes = classes.iter().filter(|class| can_be_of_a_storage(class));
+        let classes = classes.map(|class| (class.name_any(), Class::read(class))).collect();
         let map =
             stores.maps.state().into_iter().find(|map| map.metadata.name.as_deref() == Some(CONFIG_MAP));
         let entries = map.and_then(|map| map.data.clone()).unwrap_or_default();
@@ -39,7 +41,7 @@ impl Seen {
                 *first = place;
             }
         }
-        Self { volumes, classes: classes.collect(), entries, owners: owners(objects), oldest }
+        Self { volumes: stores.volumes(), classes, entries, owners: owners(objects), oldest }
     }
 
     /// One storage, and all that concerns it.
@@ -78,6 +80,11 @@ impl Seen {
     }
 }
 
+/// A cluster may have many that are of none.
+fn can_be_of_a_storage(class: &StorageClass) -> bool {
+    class.annotations().contains_key(STORAGE) || class.name_any().starts_with(CLASSES)
+}
+
 /// Storages by the names of their classes. One that makes no sense now has its PVs all the same.
 fn owners(objects: &[Object]) -> BTreeMap<String, String> {
     let ours = objects.iter().filter(|object| !object.is_foreign());
@@ -89,6 +96,21 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    #[test]
+    fn classes_are_of_interest_by_name_or_by_who_made_them() {
+        for (name, annotation, can_be) in [
+            ("kadalu.s", "other", true),
+            ("kadalu.external.s", "other", true),
+            ("renamed", STORAGE, true),
+            ("fast", "other", false),
+        ] {
+            let metadata = json!({ "name": name, "annotations": { annotation: "ns/s" } });
+            let class = json!({ "metadata": metadata, "provisioner": "p" });
+            let class = serde_json::from_value::<StorageClass>(class).unwrap();
+            assert_eq!(can_be_of_a_storage(&class), can_be, "{name}");
+        }
+    }
 
     #[test]
     fn a_storage_with_a_fault_keeps_its_pvs() {

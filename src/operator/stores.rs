@@ -2,11 +2,8 @@
 
 use std::sync::Arc;
 
-use futures_util::{StreamExt, TryStreamExt};
-use k8s_openapi::api::{
-    core::v1::{ConfigMap, PersistentVolume},
-    storage::v1::StorageClass,
-};
+use futures_util::StreamExt;
+use k8s_openapi::api::{core::v1::ConfigMap, storage::v1::StorageClass};
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{ApiResource, DynamicObject},
@@ -23,14 +20,16 @@ use super::{
     crd::KadaluStorage,
     hands::{Kind, Written},
     troubles::Troubles,
-    world::CONFIG_MAP,
+    users::Volumes,
+    volumes::{self, Keeper},
+    world::{CONFIG_MAP, Settings},
 };
 
 /// What is in the API, as it was a moment ago. Following ends with it.
 pub(super) struct Stores {
     pub(super) storages: Store<DynamicObject>,
     pub(super) classes: Store<StorageClass>,
-    pub(super) volumes: Store<PersistentVolume>,
+    volumes: volumes::Seen,
     pub(super) maps: Store<ConfigMap>,
     changed: Arc<Notify>,
     following: Vec<AbortHandle>,
@@ -38,20 +37,21 @@ pub(super) struct Stores {
 
 impl Stores {
     /// Begins to follow.
-    pub(super) fn start(client: &Client, namespace: &str, troubles: &Troubles) -> Self {
+    pub(super) fn start(client: &Client, settings: &Settings, troubles: &Troubles) -> Self {
         let changed = Arc::new(Notify::new());
         let mut following = Vec::new();
         // Untyped: one that somebody has written wrongly must not hide the others.
         let kind = ApiResource::erase::<KadaluStorage>(&());
         let storages = Api::all_with(client.clone(), &kind);
-        let maps = Api::namespaced(client.clone(), namespace);
+        let maps = Api::namespaced(client.clone(), &settings.namespace);
         let only = watcher::Config::default().fields(&format!("metadata.name={CONFIG_MAP}"));
         let all = watcher::Config::default;
         let mut follow = Follow { changed: &changed, troubles, following: &mut following };
-        let storages = follow.start("storages", storages, kind, all());
-        let classes = follow.start("storage classes", Api::all(client.clone()), (), all());
-        let volumes = follow.start("persistent volumes", Api::all(client.clone()), (), all());
-        let maps = follow.start("the ConfigMap", maps, (), only);
+        let storages = follow.store("storages", storages, kind, all());
+        let classes = follow.store("storage classes", Api::all(client.clone()), (), all());
+        let (mut keeper, volumes) = Keeper::new(&settings.driver);
+        follow.start("persistent volumes", Api::all(client.clone()), all(), move |event| keeper.apply(event));
+        let maps = follow.store("the ConfigMap", maps, (), only);
         Self { storages, classes, volumes, maps, changed, following }
     }
 
@@ -60,8 +60,13 @@ impl Stores {
         // They fail where following has ended, which it does with us.
         let _ = self.storages.wait_until_ready().await;
         let _ = self.classes.wait_until_ready().await;
-        let _ = self.volumes.wait_until_ready().await;
+        let _ = self.volumes.clone().wait_for(Option::is_some).await;
         let _ = self.maps.wait_until_ready().await;
+    }
+
+    /// The PVs that can be of a storage.
+    pub(super) fn volumes(&self) -> Arc<Volumes> {
+        self.volumes.borrow().clone().unwrap_or_default()
     }
 
     /// The version in which something is seen that was written for a storage of this namespace.
@@ -102,7 +107,8 @@ struct Follow<'f> {
 }
 
 impl Follow<'_> {
-    fn start<K>(
+    /// Follows all of a kind, and keeps them.
+    fn store<K>(
         &mut self,
         what: &'static str,
         api: Api<K>,
@@ -115,17 +121,33 @@ impl Follow<'_> {
     {
         let mut writer = Writer::new(kind);
         let store = writer.as_reader();
+        self.start(what, api, config, move |event| {
+            writer.apply_watcher_event(&event.modify(|object| object.managed_fields_mut().clear()));
+            true
+        });
+        store
+    }
+
+    /// Follows all of a kind; `keep` says whether something is of interest.
+    fn start<K>(
+        &mut self,
+        what: &'static str,
+        api: Api<K>,
+        config: watcher::Config,
+        mut keep: impl FnMut(watcher::Event<K>) -> bool + Send + 'static,
+    ) where
+        K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+    {
         let (changed, troubles) = (self.changed.clone(), self.troubles.clone());
         let following = async move {
-            let events = watcher(api, config)
-                .map_ok(|event| event.modify(|object| object.managed_fields_mut().clear()));
-            let mut events = std::pin::pin!(events.default_backoff());
+            let mut events = std::pin::pin!(watcher(api, config).default_backoff());
             while let Some(event) = events.next().await {
                 match event {
                     Ok(event) => {
-                        writer.apply_watcher_event(&event);
                         troubles.set(what, None);
-                        changed.notify_one();
+                        if keep(event) {
+                            changed.notify_one();
+                        }
                     }
                     // Seen all again from the start: no fault of anybody.
                     Err(watcher::Error::WatchError(status)) if status.code == 410 => {}
@@ -134,7 +156,6 @@ impl Follow<'_> {
             }
         };
         self.following.push(tokio::spawn(following).abort_handle());
-        store
     }
 }
 

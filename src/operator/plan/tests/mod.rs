@@ -23,7 +23,7 @@ use crate::{
             ACCEPT, CHECK, Class, ClassNames, DriverView, FINALIZER, MANAGER, Object, STORAGE, Settings,
         },
     },
-    storage::check::{CODES, Facts, Finding, Outcome as How, Report, When},
+    storage::check::{CODES, Facts, Finding, Outcome as How, Report, is_once},
     storage::config::class_names,
 };
 
@@ -85,7 +85,6 @@ fn ill(volume: &str, code: &'static str) -> Report {
 /// What the real check says of such a volume: what is looked at once stands in a report with all of it, or not at all, and
 /// where no server answers nothing of the volume does.
 fn as_checked(mut report: Report, bricks: bool) -> Report {
-    let is_once = |code: &str| CODES.iter().any(|known| known.code == code && known.when == When::Once);
     report.findings.retain(|finding| bricks || !is_once(finding.code));
     report.facts.capacity = report.facts.capacity.filter(|_| bricks);
     if report.of("server").all(|server| server.outcome == How::Failed) {
@@ -190,7 +189,10 @@ impl Sim {
         self.clock += 1;
         let now = format!("2026-01-01T00:{:02}:{:02}Z", self.clock / 60 % 60, self.clock % 60);
         let objects = self.read();
-        let volumes = Volumes::read(&self.volumes, "kadalu");
+        let mut volumes = Volumes::new("kadalu");
+        for volume in &self.volumes {
+            volumes.put(volume);
+        }
         let mut done = 0;
         for object in &objects {
             let rival =
