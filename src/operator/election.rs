@@ -3,7 +3,9 @@
 //! Times of a lease are those of another machine's clock, so none is compared with ours: a lease is given up for dead when it
 //! was seen unchanged for as long as it says.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// The longest that a lease may say of itself.
 const LONGEST: Duration = Duration::from_secs(600);

@@ -15,7 +15,7 @@ use glusterd_client::{
         rbac::{RULES, Rule, Scope},
         world::{ClassNames, Settings, Target},
     },
-    storage::check::{CODES, Facts, Finding, Outcome, Report, When},
+    storage::check::{CODES, Facts, Finding, Outcome, Report, is_once},
 };
 use kube::{Client, Config};
 use serde_json::{Value, json};
@@ -35,6 +35,8 @@ pub(crate) const EVENTS: &str = "/apis/events.k8s.io/v1/events";
 pub(crate) const STORAGE: &str =
     "/apis/kadalu-operator.storage/v1alpha1/namespaces/default/kadalustorages/ext-storage";
 
+pub(crate) const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/kadalu/leases/kadalu-operator";
+
 /// A guard against tests that hang; nothing is measured with it.
 const HANG: Duration = Duration::from_secs(60);
 
@@ -46,6 +48,7 @@ pub(crate) struct Script(Arc<Mutex<Told>>);
 struct Told {
     volumes: BTreeMap<String, Report>,
     looks: Vec<(String, bool)>,
+    asked: usize,
     listed: BTreeSet<String>,
     not_enforced: BTreeMap<String, String>,
     /// How many questions to the driver are still to fail.
@@ -64,6 +67,15 @@ impl Script {
 
     pub(crate) fn not_enforced(&self, handle: &str) {
         self.0.lock().unwrap().not_enforced.insert(handle.to_owned(), "no quotad".to_owned());
+    }
+
+    pub(crate) fn enforced(&self, handle: &str) {
+        self.0.lock().unwrap().not_enforced.remove(handle);
+    }
+
+    /// How often the driver was asked.
+    pub(crate) fn asked(&self) -> usize {
+        self.0.lock().unwrap().asked
     }
 
     /// The driver is away for so many questions.
@@ -95,7 +107,9 @@ impl Prober for Script {
 
 impl Driver for Script {
     async fn listed(&self) -> Result<BTreeSet<String>, String> {
-        Ok(self.0.lock().unwrap().listed.clone())
+        let mut told = self.0.lock().unwrap();
+        told.asked += 1;
+        Ok(told.listed.clone())
     }
 
     async fn not_enforced(&self) -> Result<BTreeMap<String, String>, String> {
@@ -137,7 +151,6 @@ pub(crate) fn ill(volume: &str, code: &'static str) -> Report {
 /// What the real check says of such a volume: what is looked at once stands in a report with all of it, or not at all, and
 /// where no server answers nothing of the volume does.
 fn as_checked(mut report: Report, bricks: bool) -> Report {
-    let is_once = |code: &str| CODES.iter().any(|known| known.code == code && known.when == When::Once);
     report.findings.retain(|finding| bricks || !is_once(finding.code));
     report.facts.capacity = report.facts.capacity.filter(|_| bricks);
     if report.of("server").all(|server| server.outcome == Outcome::Failed) {
@@ -174,21 +187,37 @@ pub(crate) struct Operator {
 
 impl Operator {
     pub(crate) async fn start(api: &Api, identity: &str, script: &Script) -> Self {
-        api.allow(granted);
         let config = Config::new(format!("http://{}", api.address).parse().unwrap());
-        let client = Client::try_from(config).unwrap();
-        let settings = Settings {
-            namespace: "kadalu".to_owned(),
-            driver: "kadalu".to_owned(),
-            class_names: ClassNames::Both,
-        };
         // Short, so that much happens.
         let lease = Times {
             lease: Duration::from_secs(2),
             renewed: Duration::from_millis(1500),
             retry: Duration::from_millis(100),
         };
-        let check_interval = Duration::from_millis(100);
+        let client = Client::try_from(config).unwrap();
+        Self::with(api, client, identity, script, Duration::from_millis(100), lease)
+    }
+
+    /// With the times of every day, for a test whose clock is paused.
+    pub(crate) fn start_paused(api: &Api, identity: &str, script: &Script) -> Self {
+        let interval = Duration::from_secs(3600);
+        Self::with(api, api.client(), identity, script, interval, Times::default())
+    }
+
+    fn with(
+        api: &Api,
+        client: Client,
+        identity: &str,
+        script: &Script,
+        check_interval: Duration,
+        lease: Times,
+    ) -> Self {
+        api.allow(granted);
+        let settings = Settings {
+            namespace: "kadalu".to_owned(),
+            driver: "kadalu".to_owned(),
+            class_names: ClassNames::Both,
+        };
         let options = Options { settings, identity: identity.to_owned(), check_interval, lease };
         let stop = CancellationToken::new();
         let running =
@@ -271,4 +300,20 @@ pub(crate) async fn ready() -> (Api, Script, Operator) {
     until("the driver has told", || api.get(STORAGE).unwrap()["status"]["capacity"]["available"] == 1024)
         .await;
     (api, script, operator)
+}
+
+/// The reasons of the events of the storage, with their types.
+pub(crate) fn told(api: &Api) -> Vec<String> {
+    let word = |event: &Value, field: &str| event[field].as_str().unwrap().to_owned();
+    let told = api.list(EVENTS).into_iter().map(|event| {
+        assert_eq!(event["regarding"]["kind"], "KadaluStorage");
+        format!("{} {}/{}", word(&event, "type"), word(&event, "action"), word(&event, "reason"))
+    });
+    told.collect()
+}
+
+/// Looks go on for a while, in which passes are made.
+pub(crate) async fn a_while(script: &Script) {
+    let before = script.looks("volume_name").0;
+    until("it was looked at again", || script.looks("volume_name").0 > before + 3).await;
 }

@@ -6,7 +6,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::{LEASE, api::Api, bed::until};
+use crate::{
+    api::Api,
+    bed::{LEASE, until},
+};
 
 fn command(kubeconfig: &std::path::Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kadalu"));

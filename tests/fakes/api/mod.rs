@@ -17,10 +17,7 @@ use std::{
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper::{
-    Method, Request, Response, StatusCode,
-    body::{Frame, Incoming},
-    header::CONTENT_TYPE,
-    server::conn::http1,
+    Method, Request, Response, StatusCode, body::Frame, header::CONTENT_TYPE, server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
@@ -119,6 +116,16 @@ impl Api {
         .to_string()
     }
 
+    /// A client without a connection: all is done in memory, so that the clock of a test may be paused.
+    pub fn client(&self) -> kube::Client {
+        let api = self.clone();
+        let answer = move |request: Request<kube::client::Body>| {
+            let api = api.clone();
+            async move { Ok::<_, Infallible>(api.answer(request).await) }
+        };
+        kube::Client::new(tower::service_fn(answer), "default")
+    }
+
     /// The next `times` requests whose line (`PATCH storageclasses kadalu.s`) contains this are answered with this code.
     pub fn fail(&self, line: &str, times: usize, code: u16) {
         self.lock().faults.push((line.to_owned(), times, code));
@@ -196,7 +203,7 @@ impl Api {
         self.inner.lock().unwrap()
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer<B: hyper::body::Body>(&self, request: Request<B>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         let Some(place) = Place::parse(parts.uri.path()) else {
@@ -244,8 +251,13 @@ impl Inner {
                 return self.watch(place, selected.map(str::to_owned), from);
             }
             ("GET", None) => {
-                let metadata = json!({ "resourceVersion": self.objects.version().to_string() });
-                let items = self.objects.list(place, selected);
+                let number = |key: &str| query.get(key).and_then(|number| number.parse().ok());
+                let from = query.get("continue").map(String::as_str);
+                let (metadata, items) =
+                    match self.objects.page(place, selected, from, number("limit").unwrap_or(0)) {
+                        Ok(page) => page,
+                        Err(refused) => return status(refused),
+                    };
                 let list = json!({ "kind": "List", "apiVersion": place.api_version(), "metadata": metadata, "items": items });
                 return response(200, &list);
             }

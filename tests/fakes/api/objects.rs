@@ -50,6 +50,42 @@ impl Objects {
         named.map(|(_, object)| object.clone()).collect()
     }
 
+    /// A page of a list, with what the list says of itself; `limit` 0 is all. A token is the version of the first page, which
+    /// may be too old, and the last object that was told.
+    pub(super) fn page(
+        &self,
+        place: &Place,
+        name: Option<&str>,
+        token: Option<&str>,
+        limit: usize,
+    ) -> Result<(Value, Vec<Value>), Refused> {
+        let (version, last) = match token.map(|token| token.split_once('/')) {
+            None => (self.version, ""),
+            Some(token) => {
+                let token = token.and_then(|(version, last)| Some((version.parse().ok()?, last)));
+                token.ok_or_else(|| Refused(400, "continue key is not valid".to_owned()))?
+            }
+        };
+        if version < self.compacted {
+            return Err(Refused(410, "the provided continue parameter is too old".to_owned()));
+        }
+        let key = |object: &Value| {
+            let word = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+            format!("{}/{}", word("namespace"), word("name"))
+        };
+        let mut items = self.list(place, name);
+        items.retain(|object| key(object).as_str() > last);
+        items.sort_by_key(key);
+        let rest = if limit == 0 { 0 } else { items.len().saturating_sub(limit) };
+        items.truncate(items.len() - rest);
+        let mut metadata = json!({ "resourceVersion": version.to_string() });
+        if let Some(last) = items.last().filter(|_| rest > 0) {
+            metadata["continue"] = json!(format!("{version}/{}", key(last)));
+            metadata["remainingItemCount"] = json!(rest);
+        }
+        Ok((metadata, items))
+    }
+
     /// What has changed since a version; none where that is forgotten.
     pub(super) fn since(&self, version: u64) -> Option<Vec<Change>> {
         let after = self.changes.iter().filter(|(at, _)| *at > version);
