@@ -2,15 +2,15 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Write},
     path::Path,
 };
 
-use glusterd_client::storage::config::{MAX_FILE, Storage, StorageConfig, read};
+use glusterd_client::storage::config::{MAX_FILE, Storage, StorageConfig, read_with_notes};
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, output::shown};
 
-/// What stands in a file, `-` for standard input.
+/// What stands in a file, `-` for standard input. What of it has no effect is told on standard error.
 ///
 /// # Errors
 /// With [`Exit::Usage`] where it cannot be read, and with all faults where it makes no sense.
@@ -24,7 +24,13 @@ pub(crate) fn storages(path: &Path) -> Result<Vec<Storage>, Failure> {
     };
     // One more than it may have is told by whoever reads it.
     source.take(MAX_FILE as u64 + 1).read_to_end(&mut text).map_err(fails)?;
-    read(&text).map_err(|faults| Failure::of_file(path, &faults))
+    let (storages, notes) = read_with_notes(&text).map_err(|faults| Failure::of_file(path, &faults))?;
+    let file = shown(&path.display().to_string());
+    for note in notes {
+        // Nobody reading any more does not change what is done.
+        let _ = writeln!(io::stderr(), "{file}:{note}");
+    }
+    Ok(storages)
 }
 
 /// The one external storage of a file that is meant: by its name, which need not be given where there is but one.

@@ -166,3 +166,25 @@ fn the_files_of_nomad() {
     }
     assert_eq!(flags, 10);
 }
+
+#[test]
+fn options_without_effect_are_told_with_the_reason_and_are_no_fault() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("storage-config.yaml");
+    let with = |options: &str| {
+        let text =
+            fs::read_to_string(file("rfc.yaml")).expect("it is there").replace("log_level=DEBUG", options);
+        assert!(text.contains(options), "{text}");
+        fs::write(&path, text).expect("written");
+        run(&["config", path.to_str().expect("UTF-8")])
+    };
+    let plain = with("log-level=DEBUG").ok();
+    let ran = with("log-level=DEBUG,log-file=/tmp/log,noauto");
+    assert_eq!((ran.code, ran.stdout), (Some(0), plain));
+    let place = format!("{}:13:24: spec.details[0].Gluster_options: mount option", path.display());
+    let expected = format!(
+        "{place} log-file has no effect: the mount host keeps the log of each glusterfs itself\n\
+         {place} noauto has no effect: it is for mount(8), fstab(5) and systemd, and does nothing to the mount itself\n"
+    );
+    assert_eq!(ran.stderr, expected);
+}

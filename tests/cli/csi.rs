@@ -1,9 +1,9 @@
 //! The CSI driver: it comes up, says what is missing, and goes; no volume is mounted.
 
-use std::{os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use glusterd_client::csi::generated::{
-    GetPluginInfoRequest, ListVolumesRequest, NodeGetInfoRequest, ProbeRequest,
+    GetCapacityRequest, GetPluginInfoRequest, ListVolumesRequest, NodeGetInfoRequest, ProbeRequest,
     controller_client::ControllerClient, identity_client::IdentityClient, node_client::NodeClient,
 };
 use tonic::Code;
@@ -48,6 +48,32 @@ async fn it_serves_before_its_mount_host_does_and_says_what_is_missing() {
     assert!(list.entries.is_empty());
     assert_eq!(ended(process).await, Some(0));
     assert!(!socket.exists());
+}
+
+#[tokio::test]
+async fn storages_that_contradict_each_other_make_no_pv_and_are_told_once() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let storages = directory.path().join("storages");
+    fs::create_dir(&storages).expect("made");
+    let rfc = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/storages/rfc.yaml");
+    let rfc = fs::read_to_string(rfc).expect("it is there");
+    fs::write(storages.join("a.yaml"), &rfc).expect("written");
+    fs::write(storages.join("b.yaml"), rfc.replace("volume_name", "another")).expect("written");
+    let (process, endpoint) =
+        start(directory.path(), &["--mode", "controller", "--storages", storages.to_str().expect("UTF-8")]);
+    let mut controller = ControllerClient::connect(endpoint).await.expect("it listens");
+    let parameters = [("storage_name".to_owned(), "ext-storage".to_owned())];
+    let request = GetCapacityRequest { parameters: parameters.into(), ..Default::default() };
+    for _ in 0..2 {
+        let refused = controller.get_capacity(request.clone()).await.expect_err("nobody knows which");
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+        for name in ["ext-storage", "a.yaml", "b.yaml"] {
+            assert!(refused.message().contains(name), "{refused}");
+        }
+    }
+    let lines = tokio::task::spawn_blocking(|| process.rest()).await.expect("it ends");
+    let told = lines.iter().filter(|line| line.contains("two files of --storages"));
+    assert_eq!(told.count(), 1, "{lines:?}");
 }
 
 #[tokio::test]

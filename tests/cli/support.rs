@@ -149,6 +149,14 @@ impl Running {
         self.child.wait().expect("it ends").code()
     }
 
+    /// What it still has to say until SIGTERM has ended it.
+    pub(crate) fn rest(mut self) -> Vec<String> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).expect("it is there");
+        self.child.wait().expect("it ends");
+        self.lines.iter().collect()
+    }
+
     /// The exit code of a command that ends by itself.
     pub(crate) fn wait(mut self) -> Option<i32> {
         self.child.wait().expect("it ends").code()

@@ -200,6 +200,21 @@ pub(super) const KNOWN: &[Known] = &[
     known("xlator-option", XlatorOption),
 ];
 
+const OF_FSTAB: &str = "it is for mount(8), fstab(5) and systemd, and does nothing to the mount itself";
+
+impl Known {
+    /// Why it has no effect on a mount of ours, where it has none.
+    pub(super) fn idle(&self) -> Option<&'static str> {
+        match self.what {
+            Ignored(why) => Some(why),
+            Foreign => Some(OF_FSTAB),
+            Value(Kind::Transport) => Some("bricks are reached as the volfile says"),
+            As(other) => find(other).and_then(Self::idle),
+            _ => None,
+        }
+    }
+}
+
 /// The option of that name.
 pub(super) fn find(name: &str) -> Option<&'static Known> {
     KNOWN.binary_search_by(|known| known.name.cmp(name)).ok().map(|at| &KNOWN[at])

@@ -76,7 +76,7 @@ impl MountOptions {
             Some((name, value)) => (name, Some(unquoted(value.trim()))),
             None => (option, None),
         };
-        let name = name.trim().trim_start_matches(['-', '_']).to_ascii_lowercase().replace('_', "-");
+        let name = spelt(name);
         if name.starts_with("x-") {
             return Ok(());
         }
@@ -199,6 +199,17 @@ impl MountOptions {
         self.warnings.iter().map(String::as_str)
     }
 
+    /// What of a list has no effect on a mount, a sentence each: more than [`Self::warnings`], as where no mount(8) reads
+    /// the list also what is meant for that does nothing.
+    pub fn without_effect(list: &str) -> Vec<String> {
+        let sentence = |option| {
+            let name = spelt(str::split_once(option, '=').map_or(option, |(name, _)| name));
+            let why = known::find(&name)?.idle()?;
+            Some(format!("mount option {name} has no effect: {why}"))
+        };
+        split(list).filter_map(sentence).collect()
+    }
+
     /// The arguments of the glusterfs of that version; an error where it lacks an option.
     pub fn arguments(&self, version: Version) -> Result<Vec<String>, Error> {
         let mut arguments = Vec::new();
@@ -286,6 +297,11 @@ pub fn help() -> String {
         Some(format!("{name:<28} {allowed}{since}").trim_end().to_owned())
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The name of an option in its one spelling.
+fn spelt(name: &str) -> String {
+    name.trim().trim_start_matches(['-', '_']).to_ascii_lowercase().replace('_', "-")
 }
 
 /// At commas outside of double quotes, without what is empty.
@@ -402,6 +418,17 @@ mod tests {
                 "--xlator-option=*replicate*.halo-max-latency=5"
             ]
         );
+    }
+
+    #[test]
+    fn what_has_no_effect_on_a_mount_is_told_with_the_reason() {
+        let list = "acl,_netdev,log_file=\"/a,b\",--LAZYATIME,transport=tcp,rw,x-systemd.automount,volfile-server=g2";
+        let told: Vec<_> = MountOptions::without_effect(list);
+        let begins = ["netdev", "log-file", "lazyatime", "transport"]
+            .map(|name| format!("mount option {name} has no effect: "));
+        assert_eq!(told.len(), begins.len(), "{told:?}");
+        assert!(told.iter().zip(&begins).all(|(told, begin)| told.starts_with(begin)), "{told:?}");
+        assert_eq!(parse(list).canonical(), "acl");
     }
 
     #[test]

@@ -56,6 +56,14 @@ pub enum Storage {
 /// # Errors
 /// Everything that is wrong with it, in its order; a file without a KadaluStorage is too.
 pub fn read(text: &[u8]) -> Result<Vec<Storage>, Vec<Fault>> {
+    read_with_notes(text).map(|(storages, _)| storages)
+}
+
+/// As [`read`], with what is no fault but has no effect, each with the reason.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with_notes(text: &[u8]) -> Result<(Vec<Storage>, Vec<Fault>), Vec<Fault>> {
     let begin = Some(Place::new(1, 0));
     if text.len() > MAX_FILE {
         let message = format!("the file has more than {} MiB: this is no configuration", MAX_FILE >> 20);
@@ -84,7 +92,7 @@ pub fn read_object(object: &Value) -> Result<Storage, Vec<Fault>> {
     let node = Node::of_value(object).map_err(|fault| vec![fault])?;
     let mut reader = Reader::new(Vec::new());
     reader.document(&node, "");
-    let mut storages = reader.end(None)?;
+    let (mut storages, _) = reader.end(None)?;
     match (storages.pop(), storages.is_empty()) {
         (Some(storage), true) => Ok(storage),
         _ => Err(vec![Fault::new(None, "items", "one KadaluStorage is wanted, not a list of them")]),

@@ -57,11 +57,13 @@ pub(super) struct Reader {
     /// Their names, and where those stand.
     names: Vec<(String, Option<Place>)>,
     pub(super) faults: Vec<Fault>,
+    /// What has no effect.
+    pub(super) notes: Vec<Fault>,
 }
 
 impl Reader {
     pub(super) fn new(faults: Vec<Fault>) -> Self {
-        Self { storages: Vec::new(), names: Vec::new(), faults }
+        Self { storages: Vec::new(), names: Vec::new(), faults, notes: Vec::new() }
     }
 
     /// Reads a document, or an item of a list.
@@ -96,8 +98,9 @@ impl Reader {
         }
     }
 
-    /// Everything that was read, unless something is wrong with it. `begin`: of the text, if it is one.
-    pub(super) fn end(mut self, begin: Option<Place>) -> Result<Vec<Storage>, Vec<Fault>> {
+    /// Everything that was read, with what of it has no effect, unless something is wrong with it. `begin`: of the text, if
+    /// it is one.
+    pub(super) fn end(mut self, begin: Option<Place>) -> Result<(Vec<Storage>, Vec<Fault>), Vec<Fault>> {
         if self.storages.is_empty() && self.faults.is_empty() {
             self.fault(
                 begin,
@@ -106,7 +109,7 @@ impl Reader {
             );
         }
         if self.faults.is_empty() {
-            return Ok(self.storages);
+            return Ok((self.storages, self.notes));
         }
         self.faults.sort_by_key(Fault::place);
         Err(self.faults)
@@ -115,6 +118,12 @@ impl Reader {
     pub(super) fn fault(&mut self, at: Option<Place>, path: &str, message: impl std::fmt::Display) {
         if self.faults.len() < Fault::MAX {
             self.faults.push(Fault::new(at, path, message));
+        }
+    }
+
+    pub(super) fn note(&mut self, at: Option<Place>, path: &str, message: impl std::fmt::Display) {
+        if self.notes.len() < Fault::MAX {
+            self.notes.push(Fault::new(at, path, message));
         }
     }
 

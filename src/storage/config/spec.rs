@@ -100,6 +100,11 @@ impl Reader {
         let said: Vec<_> = pairs.iter().map(|pair| (pair.key, pair.value)).collect();
         match Parameters::read(&said) {
             Ok(mut parameters) => {
+                for pair in pairs.iter().filter(|pair| Parameters::is_options(pair.key)) {
+                    for note in MountOptions::without_effect(pair.value) {
+                        self.note(pair.at, &pair.path, note);
+                    }
+                }
                 // In one spelling, and servers among them are with the others now.
                 parameters.options =
                     MountOptions::parse([parameters.options.canonical()]).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{KnownPool, folder::MAX_FILE};
+use super::{KnownPool, folder::MAX_FILE, twins::Told};
 use crate::{
     mount::file::{read_bounded, replace},
     storage::{
@@ -67,7 +67,12 @@ impl Learned {
 pub(super) const STORAGES: &[&str] = &[".info", ".yaml", ".yml"];
 
 /// The external storages of a file: of one as kadalu's operator writes it, or of objects of the kind KadaluStorage.
-pub(super) fn storages(path: &Path, bytes: &[u8]) -> Result<Vec<KnownPool>, String> {
+pub(super) fn storages(path: &Path, bytes: &[u8]) -> Result<Vec<Told>, String> {
+    let told = |pool| Told { file: path.to_owned(), pool };
+    Ok(pools(path, bytes)?.into_iter().map(told).collect())
+}
+
+fn pools(path: &Path, bytes: &[u8]) -> Result<Vec<KnownPool>, String> {
     if path.extension().is_some_and(|ending| ending == "info") {
         return info(&stem(path), bytes);
     }

@@ -2,17 +2,22 @@
 
 mod files;
 mod folder;
+mod twins;
 
 use std::{
     collections::BTreeMap,
     fs,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    sync::Mutex,
 };
+
+use tracing::warn;
 
 use self::{
     files::{Learned, STORAGES, learned},
     folder::Folder,
+    twins::{Storages, Told},
 };
 use super::{
     context::Context,
@@ -21,7 +26,7 @@ use super::{
     layout::Place,
     parameters::Parameters,
 };
-use crate::mount::{options::MountOptions, source::Source};
+use crate::mount::{lock::lock, options::MountOptions, source::Source};
 
 /// A pool that is known.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,8 +53,10 @@ pub struct Location {
 /// The pools that are known. Files are read anew when they have changed; a bad one spoils only itself.
 #[derive(Debug)]
 pub struct Known {
-    storages: Option<Folder<KnownPool>>,
+    storages: Option<Folder<Told>>,
     learned: Folder<KnownPool>,
+    /// What the log has of storages with several meanings.
+    logged: Mutex<BTreeMap<String, String>>,
 }
 
 impl Known {
@@ -63,7 +70,8 @@ impl Known {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&pools);
         made.map_err(|error| Error::other(format_args!("cannot make {}", pools.display()), error))?;
         let storages = storages.map(|place| Folder::new(place, STORAGES, files::storages));
-        Ok(Self { storages, learned: Folder::new(&pools, &[".json"], learned) })
+        let learned = Folder::new(&pools, &[".json"], learned);
+        Ok(Self { storages, learned, logged: Mutex::default() })
     }
 
     /// All of them, each once: those that were used, by their ids, then the storages that were not.
@@ -86,9 +94,23 @@ impl Known {
         all
     }
 
-    /// The storages of the files, whether or not anybody has used them; without ids.
+    /// The storages of the files, whether or not anybody has used them; without ids. One that two files name is there once
+    /// where both mean the same, else with each of its meanings.
     pub fn storages(&self) -> Vec<KnownPool> {
-        self.storages.as_ref().map(|storages| storages.files().all).unwrap_or_default()
+        self.told().all
+    }
+
+    fn told(&self) -> Storages {
+        let Some(folder) = &self.storages else { return Storages::default() };
+        let storages = Storages::of(folder.files().all);
+        let mut logged = lock(&self.logged);
+        for (name, trouble) in &storages.unclear {
+            if logged.get(name) != Some(trouble) {
+                warn!(target: "kadalu", trouble, "two files of --storages contradict each other");
+            }
+        }
+        logged.clone_from(&storages.unclear);
+        storages
     }
 
     /// Why there may be pools that are not among [`Known::all`]: what cannot be read, a sentence; none while all is read.
@@ -101,12 +123,18 @@ impl Known {
     /// servers that are known of the volume.
     ///
     /// # Errors
-    /// [`Reason::Precondition`] where there is no such storage; [`Reason::Invalid`] where it has another volume.
+    /// [`Reason::Precondition`] where there is no such storage, or two files contradict each other about it;
+    /// [`Reason::Invalid`] where it has another volume.
     pub fn complete(&self, parameters: Parameters) -> Result<Parameters, Error> {
-        let storage = self.storages().into_iter().find(|storage| match &parameters.storage {
+        let Storages { all, unclear } = self.told();
+        let storage = all.into_iter().find(|storage| match &parameters.storage {
             Some(name) => storage.name.as_ref() == Some(name),
             None => storage.parameters.is_same_volume(&parameters),
         });
+        let name = storage.as_ref().and_then(|storage| storage.name.as_ref());
+        if let Some(sentence) = name.and_then(|name| unclear.get(name)) {
+            return Err(Error::new(Reason::Precondition, sentence));
+        }
         let mut complete = match (storage, &parameters.storage) {
             (None, Some(name)) => {
                 let sentence =

@@ -127,6 +127,42 @@ fn storages_of_yaml_are_followed_in_a_directory_or_as_one_file() {
 }
 
 #[test]
+fn a_storage_of_two_files_is_one_where_both_mean_the_same_and_else_none_for_new_pvs() {
+    let (state, storages) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let dir = storages.path();
+    let known = Known::open(state.path(), Some(dir)).unwrap();
+    let named = || known.complete(class(&[("storage_name", "pool-1")]));
+    info(dir, "pool-1", KADALU);
+    let yaml = |policy: &str| {
+        let text = format!(
+            "apiVersion: kadalu-operator.storage/v1alpha1\nkind: KadaluStorage\nmetadata: {{name: pool-1}}\nspec: {{type: \
+             External, {policy}, details: [{{gluster_hosts: 'g1 g2', volume: vol, options: log_level=debug}}]}}\n"
+        );
+        fs::write(dir.join("new"), text).unwrap();
+        fs::rename(dir.join("new"), dir.join("storage-config.yaml")).unwrap();
+    };
+    yaml("reclaim: archive");
+    assert_eq!((known.all().len(), named().unwrap().servers.len()), (1, 2));
+    yaml("reclaim: retain");
+    for refused in [named(), known.complete(class(&[("servers", "g2:/vol")]))] {
+        let error = refused.unwrap_err();
+        assert_eq!(error.reason(), Reason::Precondition);
+        for file in ["/pool-1.info and", "/storage-config.yaml: take it out"] {
+            assert!(error.to_string().contains(file), "{error}");
+        }
+    }
+    // PVs of either are there all the same, and no other storage suffers.
+    assert_eq!((known.all().len(), known.incomplete()), (2, None));
+    info(dir, "pool-2", &KADALU.replace("vol\"", "other\""));
+    assert_eq!(
+        known.complete(class(&[("storage_name", "pool-2")])).unwrap().volume.as_deref(),
+        Some("other")
+    );
+    fs::remove_file(dir.join("pool-1.info")).unwrap();
+    assert_eq!(named().unwrap().reclaim.unwrap().to_string(), "retain");
+}
+
+#[test]
 fn what_cannot_be_read_is_told_and_what_was_read_before_holds() {
     let (state, storages) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let dir = storages.path().join("storages");

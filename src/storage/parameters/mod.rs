@@ -249,6 +249,11 @@ impl Parameters {
         place(key).is_some_and(|place| !only_there(place))
     }
 
+    /// Whether a key is of options of mounts.
+    pub(super) fn is_options(key: &str) -> bool {
+        place(key).is_some_and(|place| matches!(WORDS[place].1, Meaning::Options))
+    }
+
     /// Whether the value of a key may be a list.
     pub(super) fn takes_list(key: &str) -> bool {
         let list =
