@@ -7,31 +7,35 @@ use tonic::Code;
 
 use crate::driver::{Called, GIB, again};
 use crate::kubernetes::{Kubernetes, id, message, volume};
-use crate::lab::{Host, Kind, Lab, Signal, require_fuse};
+use crate::lab::{Host, Kind, Lab, Signal, eventually, require_fuse};
 use crate::labs::Labs;
 use crate::mounted::MountHost;
 
-story! { needs require_fuse; replaced_and_accepted }
+story! { needs require_fuse; replaced_and_accepted, accepted_by_the_controller }
 
 const NAME: &str = "operator-replaced";
 
+/// Of which the driver mounts the root itself, as in the pod of the controller.
+const MOUNTED: &str = "operator-accepted";
+
 /// Where the other volume lies on each server.
-const OTHER: &str = "/mnt/bricks/operator-replacing";
+fn other(name: &str) -> String {
+    format!("/mnt/bricks/{name}-other")
+}
 
 /// Another volume of the same name, on other bricks.
-fn replace(lab: &Lab) {
+fn replace(lab: &Lab, name: &str) {
     let admin = lab.host(0);
-    admin.gluster(&["volume", "stop", NAME]);
-    admin.gluster(&["volume", "delete", NAME]);
-    let bricks: Vec<(&Host, String)> =
-        lab.servers().iter().map(|server| (server, OTHER.to_owned())).collect();
-    lab.start_volume_at(NAME, Kind::Replica3, &bricks);
-    admin.wait_online(NAME);
+    admin.gluster(&["volume", "stop", name]);
+    admin.gluster(&["volume", "delete", name]);
+    let bricks: Vec<(&Host, String)> = lab.servers().iter().map(|server| (server, other(name))).collect();
+    lab.start_volume_at(name, Kind::Replica3, &bricks);
+    admin.wait_online(name);
 }
 
 /// The files that somebody else than Gluster has made on the other volume.
 fn on_the_other(lab: &Lab) -> String {
-    lab.host(0).shell(&format!("find {OTHER} -mindepth 1 -name '.glusterfs*' -prune -o -print"))
+    lab.host(0).shell(&format!("find {} -mindepth 1 -name '.glusterfs*' -prune -o -print", other(NAME)))
 }
 
 /// Says that the volume with this id is the storage's from now on, and waits until it is.
@@ -61,7 +65,7 @@ fn replaced_and_accepted(labs: &Labs) {
     let served = (host.pid(&target), kubernetes.driver.mounts());
     let (entry, class) = (kubernetes.entry(), kubernetes.api.get(&kubernetes.class()));
 
-    replace(lab);
+    replace(lab, NAME);
     let new = id(lab, NAME);
     let storage = kubernetes.wait_condition("Ready", "False VolumeReplaced");
     let annotation = format!("kadalu-operator.storage/accept-volume-id={new}");
@@ -94,6 +98,22 @@ fn replaced_and_accepted(labs: &Labs) {
     let there = on_the_other(lab);
     assert!(there.contains("pvc-new/file") && !there.contains("pvc-old"), "{there}");
     kubernetes.driver.end_of(&other, &place);
+}
+
+/// Where nothing but the controller has mounted the volume, nobody has to tell it the same a second time.
+fn accepted_by_the_controller(labs: &Labs) {
+    let lab = labs.plain();
+    volume(lab, MOUNTED);
+    let mut kubernetes = Kubernetes::start(lab, MOUNTED);
+    kubernetes.apply("best-effort");
+    kubernetes.wait_condition("Ready", "True Ready");
+    create(&kubernetes).expect("a PV on the first volume");
+    replace(lab, MOUNTED);
+    kubernetes.wait_condition("Ready", "False VolumeReplaced");
+    let new = id(lab, MOUNTED);
+    accept(&mut kubernetes, &new);
+    let made = eventually("the controller makes PVs on it", || create(&kubernetes).ok());
+    assert_eq!(made.volume_id, format!("{new}/pvc-new"));
 }
 
 fn create(kubernetes: &Kubernetes<'_>) -> Called<Volume> {
