@@ -44,6 +44,8 @@ mod failover;
 #[path = "../fakes/mod.rs"]
 mod fakes;
 mod fetch;
+#[cfg(feature = "operator")]
+mod kubernetes;
 mod labs;
 mod live_brick;
 mod live_changes;
@@ -60,7 +62,15 @@ mod live_survive;
 mod mounted;
 mod mounts;
 #[cfg(feature = "operator")]
+mod operator_filesystem;
+#[cfg(feature = "operator")]
+mod operator_held;
+#[cfg(feature = "operator")]
+mod operator_replaced;
+#[cfg(feature = "operator")]
 mod operator_rfc;
+#[cfg(feature = "operator")]
+mod operator_server_away;
 mod quota_check;
 mod quota_guest;
 mod quota_killed;
@@ -126,6 +136,14 @@ const STORIES: &[Story] = &[
     config_rfc::STORY,
     #[cfg(feature = "operator")]
     operator_rfc::STORY,
+    #[cfg(feature = "operator")]
+    operator_filesystem::STORY,
+    #[cfg(feature = "operator")]
+    operator_server_away::STORY,
+    #[cfg(feature = "operator")]
+    operator_replaced::STORY,
+    #[cfg(feature = "operator")]
+    operator_held::STORY,
     check_healthy::STORY,
     check_broken::STORY,
     check_network::STORY,
