@@ -4,9 +4,12 @@ use tonic::{Code, Request, Status};
 
 use super::bed::{Bed, Behaviour, MIB, block, failure, id, inner, mounted};
 use crate::{
-    csi::generated::{
-        ControllerListVolumeHealthRequest, GetCapacityRequest, GetCapacityResponse, ListVolumesRequest,
-        controller_server::Controller as _,
+    csi::{
+        generated::{
+            ControllerListVolumeHealthRequest, GetCapacityRequest, GetCapacityResponse, ListVolumesRequest,
+            controller_server::Controller as _,
+        },
+        health::QUOTA_OFF,
     },
     mount::Reason,
 };
@@ -157,6 +160,12 @@ async fn only_ill_volumes_are_listed_as_such() {
         (shown.collect::<Vec<_>>(), reply.next_token)
     };
     assert_eq!(ill(0, "").await.0, ["pvc-2 QuotaNotEnforced", "pvc-4 QuotaNotEnforced"]);
+    // That no limit was asked for is no trouble, and stands in the list.
+    let listed = bed.controller.list_volumes(Request::new(ListVolumesRequest::default())).await;
+    let conditions =
+        inner(listed).unwrap().entries.into_iter().map(|entry| entry.status.unwrap().volume_condition.unwrap());
+    let off = conditions.map(|condition| (condition.abnormal, condition.message == QUOTA_OFF));
+    assert_eq!(off.collect::<Vec<_>>(), [(false, true), (false, false), (false, true), (false, false)]);
     let (first, token) = ill(1, "").await;
     assert_eq!(first, ["pvc-2 QuotaNotEnforced"]);
     assert_eq!(ill(1, &token).await, (vec!["pvc-4 QuotaNotEnforced".to_owned()], String::new()));
