@@ -110,7 +110,8 @@ pub(super) fn entries(troubles: &[Trouble]) -> Vec<VolumeHealthEntry> {
 /// As CSI 1.12 has it; `off` where no limit was asked for. A size that is not enforced is told and is nothing abnormal: an
 /// event for each PV would hide others.
 pub(super) fn condition(troubles: &[Trouble], off: bool) -> VolumeCondition {
-    let abnormal = troubles.iter().any(|trouble| ![QUOTA_NOT_ENFORCED, QUOTA_UNKNOWN].contains(&trouble.reason));
+    let abnormal =
+        troubles.iter().any(|trouble| ![QUOTA_NOT_ENFORCED, QUOTA_UNKNOWN].contains(&trouble.reason));
     let words = troubles.iter().map(|trouble| trouble.message.as_str());
     let words: Vec<_> = off.then_some(QUOTA_OFF).into_iter().chain(words).collect();
     let message = if words.is_empty() { "healthy".to_owned() } else { cut(&words.join("; ")) };

@@ -1,7 +1,7 @@
 //! An operator beside an API in memory, with a script in the place of clusters and driver.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -9,11 +9,11 @@ use std::{
 use glusterd_client::{
     operator::{
         self, Options,
-        driver::Driver,
+        driver::{Driver, Refusal},
         election::Times,
-        probe::Prober,
+        probe::{Depth, Prober},
         rbac::{RULES, Rule, Scope},
-        world::{ClassNames, Settings, Target},
+        world::{ClassNames, Limit, Settings, Target},
     },
     storage::check::{CODES, Facts, Finding, Outcome, Report, When},
 };
@@ -46,8 +46,9 @@ pub(crate) struct Script(Arc<Mutex<Told>>);
 struct Told {
     volumes: BTreeMap<String, Report>,
     looks: Vec<(String, bool)>,
-    listed: BTreeSet<String>,
-    not_enforced: BTreeMap<String, String>,
+    limits: BTreeMap<String, Limit>,
+    /// What it says of storages, where it does not know them.
+    not_known: Option<String>,
     /// How many questions to the driver are still to fail.
     silent: usize,
 }
@@ -59,11 +60,20 @@ impl Script {
 
     /// The driver knows a PV.
     pub(crate) fn list(&self, handle: &str) {
-        self.0.lock().unwrap().listed.insert(handle.to_owned());
+        self.limit(handle, Limit::Enforced);
     }
 
     pub(crate) fn not_enforced(&self, handle: &str) {
-        self.0.lock().unwrap().not_enforced.insert(handle.to_owned(), "no quotad".to_owned());
+        self.limit(handle, Limit::NotEnforced("no quotad".to_owned()));
+    }
+
+    fn limit(&self, handle: &str, limit: Limit) {
+        self.0.lock().unwrap().limits.insert(handle.to_owned(), limit);
+    }
+
+    /// Whether the driver knows storages; why not.
+    pub(crate) fn knows(&self, storages: Result<(), &str>) {
+        self.0.lock().unwrap().not_known = storages.err().map(str::to_owned);
     }
 
     /// The driver is away for so many questions.
@@ -85,23 +95,19 @@ impl Script {
 }
 
 impl Prober for Script {
-    async fn look(&self, target: Target, bricks: bool) -> Report {
+    async fn look(&self, target: Target, depth: Depth) -> Report {
         let mut told = self.0.lock().unwrap();
-        told.looks.push((target.volume.clone(), bricks));
+        told.looks.push((target.volume.clone(), depth == Depth::Bricks));
         let unknown = || ill(&target.volume, "server");
-        as_checked(told.volumes.get(&target.volume).cloned().unwrap_or_else(unknown), bricks)
+        as_checked(told.volumes.get(&target.volume).cloned().unwrap_or_else(unknown), depth)
     }
 }
 
 impl Driver for Script {
-    async fn listed(&self) -> Result<BTreeSet<String>, String> {
-        Ok(self.0.lock().unwrap().listed.clone())
-    }
-
-    async fn not_enforced(&self) -> Result<BTreeMap<String, String>, String> {
+    async fn limits(&self) -> Result<BTreeMap<String, Limit>, String> {
         let mut told = self.0.lock().unwrap();
         match told.silent {
-            0 => Ok(told.not_enforced.clone()),
+            0 => Ok(told.limits.clone()),
             _ => {
                 told.silent -= 1;
                 Err("it is away".to_owned())
@@ -109,8 +115,11 @@ impl Driver for Script {
         }
     }
 
-    async fn available(&self, class: BTreeMap<String, String>) -> Result<u64, String> {
-        class.get("storage_name").map(|_| 1024).ok_or_else(|| "which storage?".to_owned())
+    async fn available(&self, class: BTreeMap<String, String>) -> Result<u64, Refusal> {
+        if let Some(why) = self.0.lock().unwrap().not_known.clone() {
+            return Err(Refusal::NotKnown(why));
+        }
+        class.get("storage_name").map(|_| 1024).ok_or_else(|| Refusal::Trouble("which storage?".to_owned()))
     }
 }
 
@@ -136,16 +145,21 @@ pub(crate) fn ill(volume: &str, code: &'static str) -> Report {
 
 /// What the real check says of such a volume: what is looked at once stands in a report with all of it, or not at all, and
 /// where no server answers nothing of the volume does.
-fn as_checked(mut report: Report, bricks: bool) -> Report {
+fn as_checked(mut report: Report, depth: Depth) -> Report {
     let is_once = |code: &str| CODES.iter().any(|known| known.code == code && known.when == When::Once);
-    report.findings.retain(|finding| bricks || !is_once(finding.code));
-    report.facts.capacity = report.facts.capacity.filter(|_| bricks);
+    let is_asked = |code: &str| match depth {
+        Depth::Cheap => !is_once(code),
+        Depth::Versions => !is_once(code) || ["op-version", "client-version"].contains(&code),
+        Depth::Bricks => true,
+    };
+    report.findings.retain(|finding| is_asked(finding.code));
+    report.facts.capacity = report.facts.capacity.filter(|_| depth == Depth::Bricks);
     if report.of("server").all(|server| server.outcome == Outcome::Failed) {
         report.findings.retain(|finding| finding.code == "server");
         report.facts = Facts::default();
         return report;
     }
-    for code in CODES.iter().map(|known| known.code).filter(|code| bricks && is_once(code)) {
+    for code in CODES.iter().map(|known| known.code).filter(|code| is_asked(code) && is_once(code)) {
         if report.of(code).next().is_none() {
             let outcome = if code == "quota-daemon" { Outcome::Unknown } else { Outcome::Ok };
             report.findings.push(finding(code, outcome));

@@ -208,7 +208,8 @@ async fn best_effort_gives_it_out_and_says_what_is_not_enforced() {
     );
     assert!(sentence.contains("the mount host refuses"), "{sentence}");
     // One that says that it does not is worse than one that says nothing.
-    let bed = bed.restart_with(&format!("brick={}", bed.brick(2).1), Behaviour::Refuses(Reason::Bricks)).await;
+    let third = format!("brick={}", bed.brick(2).1);
+    let bed = bed.restart_with(&third, Behaviour::Refuses(Reason::Bricks)).await;
     rustix::fs::removexattr(bed.brick(1).0.join(pv(&bed).0), IN_FORCE).unwrap();
     let sentence = health(&bed, &volume).await.unwrap();
     assert!(sentence.contains("brick server-1") && sentence.contains("brick server-2"), "{sentence}");
