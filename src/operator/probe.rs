@@ -58,11 +58,14 @@ impl Prober for FromHere {
             status: depth == Depth::Bricks,
         };
         let Target { servers, volume, .. } = &target;
-        match depth {
-            Depth::Cheap => check::check_again(servers, volume, &options).await,
-            Depth::Versions => only_versions(check::check(servers, volume, &options).await),
-            Depth::Bricks => check::check(servers, volume, &options).await,
+        if depth == Depth::Cheap {
+            return check::check_again(servers, volume, &options).await;
         }
+        let mut report = check::check(servers, volume, &options).await;
+        // What is not known because it was not asked is not said.
+        let is_asked = |code| depth == Depth::Bricks || !is_once(code) || OF_VERSIONS.contains(&code);
+        report.findings.retain(|finding| is_asked(finding.code));
+        report
     }
 }
 
@@ -70,12 +73,6 @@ impl Prober for FromHere {
 pub(super) fn has_bricks(report: &Report) -> bool {
     let of_bricks = report.findings.iter().filter(|finding| OF_BRICKS.contains(&finding.code));
     of_bricks.clone().any(|finding| finding.outcome != Outcome::Unknown)
-}
-
-/// Without what is not known because it was not asked.
-fn only_versions(mut report: Report) -> Report {
-    report.findings.retain(|finding| !is_once(finding.code) || OF_VERSIONS.contains(&finding.code));
-    report
 }
 
 /// How much a look asks where the bricks are not asked, by what was found before and whether it has failed. What has failed
