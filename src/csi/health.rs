@@ -17,8 +17,14 @@ pub(super) struct Trouble {
     pub(super) message: String,
 }
 
-/// The reason of [`quota_not_enforced`].
+/// The size of a PV is not enforced on some brick.
 pub(crate) const QUOTA_NOT_ENFORCED: &str = "QuotaNotEnforced";
+
+/// Nobody tells whether it is: somebody is silent, or late.
+pub(crate) const QUOTA_UNKNOWN: &str = "QuotaUnknown";
+
+/// What a [`condition`] begins with where no limit was asked for. That is no trouble, so 1.13 has no word for it.
+pub(crate) const QUOTA_OFF: &str = "nothing keeps its pods to its size: quota is off";
 
 impl Trouble {
     /// What degrades it: I/O works.
@@ -83,6 +89,14 @@ pub(super) fn quota_not_enforced(why: &impl std::fmt::Display) -> Trouble {
     Trouble::degraded(QUOTA_NOT_ENFORCED, format!("nothing keeps its pods to its size: {why}"))
 }
 
+/// Nobody tells whether something keeps the pods of a PV to its size, and why.
+pub(super) fn quota_unknown(why: &impl std::fmt::Display) -> Trouble {
+    Trouble::degraded(
+        QUOTA_UNKNOWN,
+        format!("it is not known whether anything keeps its pods to its size: {why}"),
+    )
+}
+
 /// As CSI 1.13 has it; empty is healthy.
 pub(super) fn entries(troubles: &[Trouble]) -> Vec<VolumeHealthEntry> {
     let entry = |trouble: &Trouble| VolumeHealthEntry {
@@ -93,10 +107,13 @@ pub(super) fn entries(troubles: &[Trouble]) -> Vec<VolumeHealthEntry> {
     troubles.iter().map(entry).collect()
 }
 
-/// As CSI 1.12 has it. A size that is not enforced is told and is nothing abnormal: an event for each PV would hide others.
-pub(super) fn condition(troubles: &[Trouble]) -> VolumeCondition {
-    let abnormal = troubles.iter().any(|trouble| trouble.reason != QUOTA_NOT_ENFORCED);
-    let words: Vec<_> = troubles.iter().map(|trouble| trouble.message.as_str()).collect();
+/// As CSI 1.12 has it; `off` where no limit was asked for. A size that is not enforced is told and is nothing abnormal: an
+/// event for each PV would hide others.
+pub(super) fn condition(troubles: &[Trouble], off: bool) -> VolumeCondition {
+    let abnormal =
+        troubles.iter().any(|trouble| ![QUOTA_NOT_ENFORCED, QUOTA_UNKNOWN].contains(&trouble.reason));
+    let words = troubles.iter().map(|trouble| trouble.message.as_str());
+    let words: Vec<_> = off.then_some(QUOTA_OFF).into_iter().chain(words).collect();
     let message = if words.is_empty() { "healthy".to_owned() } else { cut(&words.join("; ")) };
     VolumeCondition { abnormal, message }
 }
@@ -145,11 +162,19 @@ mod tests {
 
     #[test]
     fn only_what_is_abnormal_is() {
-        assert_eq!(condition(&[]), VolumeCondition { abnormal: false, message: "healthy".into() });
-        let mut troubles = vec![quota_not_enforced(&"brick g1:/b: it has no quota")];
-        assert!(!condition(&troubles).abnormal && condition(&troubles).message.contains("size"));
-        assert_eq!(shown(&troubles), "1 QuotaNotEnforced");
-        troubles.extend(of_process(&volume(), &pool("hung")));
-        assert!(condition(&troubles).abnormal);
+        assert_eq!(condition(&[], false), VolumeCondition { abnormal: false, message: "healthy".into() });
+        assert_eq!(condition(&[], true), VolumeCondition { abnormal: false, message: QUOTA_OFF.into() });
+        for (trouble, word) in [
+            (quota_not_enforced(&"brick g1:/b: it has no quota"), "1 QuotaNotEnforced"),
+            (quota_unknown(&"brick g1:/b: it is late"), "1 QuotaUnknown"),
+        ] {
+            let mut troubles = vec![trouble];
+            let told = condition(&troubles, false);
+            assert!(!told.abnormal && told.message.contains("size: brick g1:/b"), "{told:?}");
+            assert_eq!(shown(&troubles), word);
+            troubles.extend(of_process(&volume(), &pool("hung")));
+            let told = condition(&troubles, true);
+            assert!(told.abnormal && told.message.starts_with(QUOTA_OFF), "{told:?}");
+        }
     }
 }

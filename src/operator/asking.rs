@@ -8,24 +8,62 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{lease::jittered, world::DriverView};
+use super::{
+    lease::jittered,
+    world::{DriverView, Home, Identity, Limit},
+};
 
-/// After the PVs have changed the driver is asked again, but not more often than this.
+/// After the PVs have changed the driver is asked again, but not more often than this. A storage that it does not know yet is
+/// asked of as often, at least.
 const SELDOM: Duration = Duration::from_secs(30);
 
-/// The first pause after an error: it may just be starting.
+/// The first pause after an error, or before it is asked of the same again: it may just be starting.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// What was said before holds for as long, whatever the errors: a restart of the driver is no news.
+/// What was said before holds for as long, whatever the errors: a restart of the driver, or a slow volume, is no news.
 const FORGIVEN: Duration = Duration::from_secs(60);
 
 /// What the driver has said.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Said {
-    pub(super) listed: Arc<BTreeSet<String>>,
+    pub(super) limits: Arc<BTreeMap<String, Limit>>,
     pub(super) asked: Arc<BTreeSet<String>>,
-    pub(super) not_enforced: Arc<BTreeMap<String, String>>,
-    pub(super) available: BTreeMap<String, u64>,
+    /// By the names of storages; those of which it has said nothing are missing.
+    pub(super) homes: BTreeMap<String, Home>,
+}
+
+/// What it is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// Of all PVs and storages.
+    All,
+    /// Of these storages.
+    Storages(BTreeSet<String>),
+}
+
+impl Ask {
+    /// Whether it is about this storage too.
+    pub(super) fn has(&self, storage: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Storages(names) => names.contains(storage),
+        }
+    }
+}
+
+/// What it answers: to [`Ask::All`], or what it says of storages.
+#[derive(Debug)]
+pub(super) enum Answer {
+    All(Result<Said, String>),
+    Storages(BTreeMap<String, Home>),
+}
+
+/// A storage that it does not know yet.
+#[derive(Debug)]
+struct New {
+    identity: Identity,
+    pause: Duration,
+    due: Instant,
 }
 
 /// What is known of the driver.
@@ -35,9 +73,16 @@ pub(super) struct Asking {
     said: Option<Result<Said, String>>,
     /// Since when it does not answer, and the last pause.
     failing: Option<(Instant, Duration)>,
-    /// When it is to be asked, and when it was; none while it is.
-    due: Option<Instant>,
+    /// Since when nobody tells how these PVs are limited.
+    doubtful: BTreeMap<String, Instant>,
+    /// The last pause because of them.
+    pause: Option<Duration>,
+    new: BTreeMap<String, New>,
+    /// When it is to be asked of all, and when it was.
+    due: Instant,
     asked: Option<Instant>,
+    /// It is being asked.
+    busy: bool,
     /// The PVs and storages of which it was asked.
     subjects: BTreeSet<String>,
 }
@@ -45,8 +90,18 @@ pub(super) struct Asking {
 impl Asking {
     /// It was not asked yet.
     pub(super) fn new(interval: Duration) -> Self {
-        let due = Some(Instant::now());
-        Self { interval, said: None, failing: None, due, asked: None, subjects: BTreeSet::new() }
+        Self {
+            interval,
+            said: None,
+            failing: None,
+            doubtful: BTreeMap::new(),
+            pause: None,
+            new: BTreeMap::new(),
+            due: Instant::now(),
+            asked: None,
+            busy: false,
+            subjects: BTreeSet::new(),
+        }
     }
 
     /// As if it were not asked yet.
@@ -56,23 +111,56 @@ impl Asking {
 
     /// When it is to be asked; none while it is.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.due
+        let new = self.new.values().map(|new| new.due).filter(|_| self.answers());
+        new.chain([self.due]).min().filter(|_| !self.busy)
     }
 
-    /// Whether to ask now: its time has come, or there is something else to ask of.
-    pub(super) fn begin(&mut self, subjects: BTreeSet<String>) -> bool {
+    /// What to ask now: its time has come, or there is something else to ask of. `storages` are those that it is to know.
+    pub(super) fn begin(
+        &mut self,
+        subjects: BTreeSet<String>,
+        storages: &BTreeMap<String, Identity>,
+    ) -> Option<Ask> {
+        if self.busy {
+            return None;
+        }
         let now = Instant::now();
-        if subjects != self.subjects
-            && let Some(due) = &mut self.due
-        {
-            *due = (*due).min(self.asked.map_or(now, |asked| asked + SELDOM)).max(now);
+        if subjects != self.subjects {
+            self.due = self.due.min(self.asked.map_or(now, |asked| asked + SELDOM)).max(now);
             self.subjects = subjects;
         }
-        let begins = self.due.is_some_and(|due| due <= now);
-        if begins {
-            (self.due, self.asked) = (None, Some(now));
+        if let Some(Ok(said)) = &mut self.said {
+            said.homes.retain(|name, _| storages.contains_key(name));
         }
-        begins
+        let mut new = std::mem::take(&mut self.new);
+        new.retain(|name, new| storages.get(name) == Some(&new.identity));
+        for (name, identity) in storages {
+            if self.knows(name, identity) {
+                new.remove(name);
+            } else if !new.contains_key(name) {
+                new.insert(name.clone(), New { identity: identity.clone(), pause: RETRY, due: now });
+            }
+        }
+        self.new = new;
+        let ask = if self.due <= now {
+            self.asked = Some(now);
+            Some(Ask::All)
+        } else {
+            let due = self.new.iter().filter(|(_, new)| new.due <= now && self.answers());
+            let due = due.map(|(name, _)| name.clone()).collect::<BTreeSet<_>>();
+            (!due.is_empty()).then_some(Ask::Storages(due))
+        };
+        self.busy = ask.is_some();
+        ask
+    }
+
+    fn answers(&self) -> bool {
+        matches!(self.said, Some(Ok(_)))
+    }
+
+    fn knows(&self, storage: &str, identity: &Identity) -> bool {
+        let Some(Ok(said)) = &self.said else { return false };
+        matches!(said.homes.get(storage), Some(Home::Known { of, .. }) if of == identity)
     }
 
     /// The PVs and storages of which it is asked.
@@ -81,31 +169,75 @@ impl Asking {
     }
 
     /// An answer; gives the PVs that are limited now and were not, or were and are not.
-    pub(super) fn answered(&mut self, answer: Result<Said, String>) -> BTreeSet<String> {
+    pub(super) fn answered(&mut self, answer: Answer) -> BTreeSet<String> {
         let now = Instant::now();
+        self.busy = false;
+        for new in self.new.values_mut().filter(|new| new.due <= now) {
+            new.due = now + jittered(new.pause);
+            new.pause = (new.pause * 2).min(SELDOM).min(self.interval);
+        }
         match answer {
-            Ok(said) => {
-                let before = match self.said.take() {
-                    Some(Ok(before)) => before.not_enforced,
-                    // Nothing to compare with.
-                    None | Some(Err(_)) => said.not_enforced.clone(),
-                };
-                let handles = |of: &BTreeMap<String, String>| of.keys().cloned().collect::<BTreeSet<_>>();
-                let other = &handles(&before) ^ &handles(&said.not_enforced);
-                (self.said, self.failing) = (Some(Ok(said)), None);
-                self.due = Some(now + jittered(self.interval));
-                other
-            }
-            Err(why) => {
+            Answer::All(Ok(said)) => self.told(said),
+            Answer::All(Err(why)) => {
                 let (since, pause) = self.failing.map_or((now, RETRY), |(since, pause)| (since, pause * 2));
                 let pause = pause.min(self.interval);
                 if now >= since + FORGIVEN {
                     self.said = Some(Err(why));
                 }
-                (self.failing, self.due) = (Some((since, pause)), Some(now + jittered(pause)));
+                (self.failing, self.due) = (Some((since, pause)), now + jittered(pause));
+                BTreeSet::new()
+            }
+            Answer::Storages(homes) => {
+                if let Some(Ok(said)) = &mut self.said {
+                    said.homes.extend(homes);
+                }
                 BTreeSet::new()
             }
         }
+    }
+
+    fn told(&mut self, mut said: Said) -> BTreeSet<String> {
+        let now = Instant::now();
+        let before = self.said.take().and_then(Result::ok);
+        let waits = self.forgive(&mut said, before.as_ref());
+        self.pause = waits.then(|| self.pause.map_or(RETRY, |pause| pause * 2).min(self.interval));
+        self.due = now + jittered(self.pause.unwrap_or(self.interval));
+        self.failing = None;
+        let mut other = BTreeSet::new();
+        // Where there is nothing to compare with, nothing is new.
+        if let Some(before) = before {
+            other = (&not_enforced(&before) ^ &not_enforced(&said)).into_iter().cloned().collect();
+            // Of what it did not answer now, it has before.
+            said.homes = before.homes.into_iter().chain(said.homes).collect();
+        }
+        self.said = Some(Ok(said));
+        other
+    }
+
+    /// Of a PV of which nobody tells any more holds what was told before, for a while; whether that is so of any.
+    fn forgive(&mut self, said: &mut Said, before: Option<&Said>) -> bool {
+        let now = Instant::now();
+        let is_unknown = |limit: &Limit| matches!(limit, Limit::Unknown(_));
+        let unknown =
+            said.limits.iter().filter(|(_, limit)| is_unknown(limit)).map(|(handle, _)| handle.clone());
+        let since = |handle: String| (self.doubtful.get(&handle).copied().unwrap_or(now), handle);
+        let doubtful = unknown.map(since).map(|(since, handle)| (handle, since)).collect::<BTreeMap<_, _>>();
+        let forgiven =
+            doubtful.iter().filter(|(_, since)| now < **since + FORGIVEN).map(|(handle, _)| handle);
+        let forgiven = forgiven.collect::<Vec<_>>();
+        let waits = !forgiven.is_empty();
+        for handle in forgiven {
+            let limits = Arc::make_mut(&mut said.limits);
+            if let Some(limit) = before.and_then(|before| before.limits.get(handle)) {
+                limits.insert(handle.clone(), limit.clone());
+            } else {
+                // As if it were younger than the answer.
+                limits.remove(handle);
+                Arc::make_mut(&mut said.asked).remove(handle);
+            }
+        }
+        self.doubtful = doubtful;
+        waits
     }
 
     /// What a storage is planned with.
@@ -113,14 +245,19 @@ impl Asking {
         match &self.said {
             None => DriverView::NotAsked,
             Some(Err(why)) => DriverView::Failed(why.clone()),
-            Some(Ok(Said { listed, asked, not_enforced, available })) => DriverView::Seen {
+            Some(Ok(Said { limits, asked, homes })) => DriverView::Seen {
+                limits: limits.clone(),
                 asked: asked.clone(),
-                listed: listed.clone(),
-                not_enforced: not_enforced.clone(),
-                available: available.get(storage).copied(),
+                home: homes.get(storage).cloned().unwrap_or_default(),
             },
         }
     }
+}
+
+/// The PVs that some brick does not limit.
+fn not_enforced(said: &Said) -> BTreeSet<&String> {
+    let limits = said.limits.iter();
+    limits.filter(|(_, limit)| matches!(limit, Limit::NotEnforced(_))).map(|(handle, _)| handle).collect()
 }
 
 #[cfg(test)]
@@ -131,10 +268,33 @@ mod tests {
 
     const INTERVAL: Duration = Duration::from_secs(300);
 
-    fn said(handles: &[&str], available: u64) -> Result<Said, String> {
-        let lacking = handles.iter().map(|handle| ((*handle).to_owned(), "why".to_owned())).collect();
-        let available = BTreeMap::from([("s".to_owned(), available)]);
-        Ok(Said { not_enforced: Arc::new(lacking), available, ..Said::default() })
+    fn identity(volume: &str) -> Identity {
+        Identity { volume: Some(volume.to_owned()), id: None }
+    }
+
+    fn known(available: u64) -> Home {
+        Home::Known { of: identity("vol"), available: Some(available) }
+    }
+
+    fn homes(home: Home) -> BTreeMap<String, Home> {
+        BTreeMap::from([("s".to_owned(), home)])
+    }
+
+    fn limits(limits: &[(&str, Limit)]) -> Said {
+        let limits = limits.iter().map(|(handle, limit)| ((*handle).to_owned(), limit.clone()));
+        let limits = limits.collect::<BTreeMap<_, _>>();
+        let asked = Arc::new(limits.keys().cloned().collect());
+        Said { limits: Arc::new(limits), asked, homes: BTreeMap::new() }
+    }
+
+    fn said(handles: &[&str], available: u64) -> Answer {
+        let lacking = handles.iter().map(|handle| (*handle, Limit::NotEnforced("why".to_owned())));
+        let said = limits(&lacking.collect::<Vec<_>>());
+        Answer::All(Ok(Said { homes: homes(known(available)), ..said }))
+    }
+
+    fn starts() -> Answer {
+        Answer::All(Err("it starts".to_owned()))
     }
 
     #[tokio::test(start_paused = true)]
@@ -146,7 +306,7 @@ mod tests {
             let mut times = 0;
             while !matches!(asking.view("s"), DriverView::Failed(_)) {
                 assert_eq!(asking.view("s"), before);
-                asking.answered(Err("it starts".to_owned()));
+                asking.answered(starts());
                 times += 1;
                 sleep_until(asking.due().unwrap()).await;
             }
@@ -154,7 +314,7 @@ mod tests {
             assert!((7..=8).contains(&times), "{times}");
             assert!(begun.elapsed() >= FORGIVEN);
             assert!(asking.answered(said(&["a"], 1)).is_empty());
-            assert!(matches!(asking.view("s"), DriverView::Seen { available: Some(1), .. }));
+            assert!(matches!(asking.view("s"), DriverView::Seen { home, .. } if home == known(1)));
             assert!(asking.due().unwrap() > Instant::now() + INTERVAL / 2);
         }
     }
@@ -166,7 +326,7 @@ mod tests {
             (said(&["a"], 1), &[][..]),
             (said(&["a"], 2), &[]),
             (said(&["a", "b"], 2), &["b"]),
-            (Err("it starts".to_owned()), &[]),
+            (starts(), &[]),
             (said(&["b"], 2), &["a"]),
         ] {
             assert_eq!(asking.answered(answer).into_iter().collect::<Vec<_>>(), other);
@@ -176,14 +336,102 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn other_pvs_are_asked_of_soon() {
         let mut asking = Asking::new(INTERVAL);
-        let subjects = |name: &str| BTreeSet::from([name.to_owned()]);
-        assert!(asking.begin(subjects("a")) && !asking.begin(subjects("b")));
+        let storages = BTreeMap::new();
+        let begin =
+            |asking: &mut Asking, name: &str| asking.begin(BTreeSet::from([name.to_owned()]), &storages);
+        assert_eq!(begin(&mut asking, "a"), Some(Ask::All));
+        assert_eq!((begin(&mut asking, "b"), asking.due()), (None, None));
         asking.answered(said(&[], 1));
-        assert!(!asking.begin(subjects("a")) && asking.due().unwrap() > Instant::now() + SELDOM);
-        assert!(!asking.begin(subjects("b")));
+        assert_eq!(begin(&mut asking, "a"), None);
+        assert!(asking.due().unwrap() > Instant::now() + SELDOM);
+        assert_eq!(begin(&mut asking, "b"), None);
         advance(SELDOM).await;
-        assert!(asking.begin(subjects("b")));
+        assert_eq!(begin(&mut asking, "b"), Some(Ask::All));
         asking.forget();
-        assert!(asking.begin(subjects("b")));
+        assert_eq!(begin(&mut asking, "b"), Some(Ask::All));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_storage_that_the_driver_does_not_know_is_asked_of_again_and_again() {
+        let mut asking = Asking::new(INTERVAL);
+        let storages = |volume: &str| BTreeMap::from([("s".to_owned(), identity(volume))]);
+        let only = Some(Ask::Storages(BTreeSet::from(["s".to_owned()])));
+        let home = |asking: &Asking| match asking.view("s") {
+            DriverView::Seen { home, .. } => home,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(asking.begin(BTreeSet::new(), &BTreeMap::new()), Some(Ask::All));
+        asking.answered(Answer::All(Ok(Said::default())));
+        // It is new: at once.
+        let begun = Instant::now();
+        assert_eq!(asking.due().map(|due| due > begun), Some(true));
+        assert_eq!(asking.begin(BTreeSet::new(), &storages("vol")), only);
+        assert_eq!(asking.begin(BTreeSet::new(), &storages("vol")), None);
+        let mut pauses = Vec::new();
+        for _ in 0..7 {
+            let not_known = Home::NotKnown("there is no storage".to_owned());
+            asking.answered(Answer::Storages(homes(not_known.clone())));
+            assert_eq!((asking.begin(BTreeSet::new(), &storages("vol")), home(&asking)), (None, not_known));
+            let before = Instant::now();
+            sleep_until(asking.due().unwrap()).await;
+            pauses.push(before.elapsed());
+            assert_eq!(asking.begin(BTreeSet::new(), &storages("vol")), only, "{pauses:?}");
+        }
+        // Up to a fifth less.
+        for (pause, most) in pauses.iter().zip([2, 4, 8, 16, 30, 30, 30].map(Duration::from_secs)) {
+            assert!(*pause <= most && *pause > most / 2, "{pauses:?}");
+        }
+        // Nothing was said: what is known of it stays.
+        asking.answered(Answer::Storages(BTreeMap::new()));
+        assert!(matches!(home(&asking), Home::NotKnown(_)));
+        sleep_until(asking.due().unwrap()).await;
+        assert_eq!(asking.begin(BTreeSet::new(), &storages("vol")), only);
+        asking.answered(Answer::Storages(homes(known(1))));
+        assert_eq!((asking.begin(BTreeSet::new(), &storages("vol")), home(&asking)), (None, known(1)));
+        assert!(asking.due().unwrap() > Instant::now() + SELDOM);
+        // One that has become another, and one that is gone.
+        assert_eq!(asking.begin(BTreeSet::new(), &storages("other")), only);
+        asking.answered(Answer::Storages(BTreeMap::new()));
+        assert_eq!((asking.begin(BTreeSet::new(), &BTreeMap::new()), home(&asking)), (None, Home::NotAsked));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_volume_is_no_news_for_a_minute() {
+        let late = || Limit::Unknown("late".to_owned());
+        let lacks = Limit::NotEnforced("why".to_owned());
+        let first = limits(&[("a", Limit::Enforced), ("b", lacks.clone())]);
+        let slow = || limits(&[("a", late()), ("b", late()), ("c", Limit::Off)]);
+        // Of those of which nobody has told before, it is not known that it was asked.
+        let forgiven = limits(&[("a", Limit::Enforced), ("b", lacks), ("c", Limit::Off)]);
+        for (first, forgiven) in [(Some(first), forgiven), (None, limits(&[("c", Limit::Off)]))] {
+            let mut asking = Asking::new(INTERVAL);
+            first.clone().into_iter().for_each(|first| drop(asking.answered(Answer::All(Ok(first)))));
+            let begun = Instant::now();
+            let said = |asking: &Asking| match asking.view("s") {
+                DriverView::Seen { limits, asked, .. } => Said { limits, asked, ..Said::default() },
+                other => panic!("{other:?}"),
+            };
+            let mut times = 0;
+            loop {
+                assert!(asking.answered(Answer::All(Ok(slow()))).is_empty() || begun.elapsed() >= FORGIVEN);
+                if said(&asking) == slow() {
+                    break;
+                }
+                assert_eq!(said(&asking), forgiven);
+                times += 1;
+                sleep_until(asking.due().unwrap()).await;
+            }
+            assert!((6..=8).contains(&times) && begun.elapsed() >= FORGIVEN, "{times}");
+            assert!(asking.due().unwrap() > Instant::now() + INTERVAL / 2);
+            // It stays so, and is over at once.
+            asking.answered(Answer::All(Ok(slow())));
+            assert_eq!(said(&asking), slow());
+            let well = limits(&[("a", Limit::Enforced)]);
+            asking.answered(Answer::All(Ok(well.clone())));
+            assert_eq!(said(&asking), well);
+            // Another time is another time.
+            asking.answered(Answer::All(Ok(limits(&[("a", late())]))));
+            assert_eq!(said(&asking), well);
+        }
     }
 }

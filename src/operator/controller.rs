@@ -15,19 +15,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Options,
-    asking::{Asking, Said},
-    driver::Driver,
+    asking::{Answer, Ask, Asking, Said},
+    driver::{Driver, Refusal},
     expected::Expected,
     hands::{Hands, Written},
     lease::jittered,
     metrics::{Figures, Shown},
     plan::{Action, Look, plan},
-    probe::{Prober, asks_bricks, completed},
+    probe::{Prober, completed, depth_of},
     put_back::PutBack,
     seen::Seen,
     stores::Stores,
     troubles::Troubles,
-    world::{DriverView, Object, World},
+    world::{DriverView, Home, Object, World},
 };
 use crate::storage::{check::Report, config::ClassStyle};
 
@@ -60,7 +60,7 @@ struct Looked {
 /// Something that was waited for.
 enum Done {
     Looked(String, Box<Report>),
-    Asked(Result<Said, String>),
+    Asked(Answer),
 }
 
 /// After errors.
@@ -287,7 +287,7 @@ impl<P: Prober, D: Driver> Controller<P, D> {
     fn look(&mut self, looks: Vec<(Look, bool)>) {
         let wanted = looks.iter().map(|(look, _)| look.target.to_string()).collect::<BTreeSet<_>>();
         self.looked.retain(|target, _| wanted.contains(target));
-        for (Look { target, bricks }, now) in looks {
+        for (Look { target, depth }, now) in looks {
             let name = target.to_string();
             let looked = self.looked.entry(name.clone()).or_default();
             let is_due = looked.looks == 0 || looked.due.is_some_and(|due| now || due <= Instant::now());
@@ -296,12 +296,12 @@ impl<P: Prober, D: Driver> Controller<P, D> {
             }
             looked.due = None;
             looked.looks += 1;
-            let bricks = bricks && asks_bricks(looked.report.as_deref(), looked.looks);
+            let depth = depth_of(depth, looked.report.as_deref(), looked.looks);
             let (prober, places) = (self.prober.clone(), self.places.clone());
             self.work.spawn(async move {
                 // It is never closed.
                 let _place = places.acquire().await;
-                Done::Looked(name, Box::new(prober.look(target, bricks).await))
+                Done::Looked(name, Box::new(prober.look(target, depth).await))
             });
         }
     }
@@ -309,33 +309,50 @@ impl<P: Prober, D: Driver> Controller<P, D> {
     /// Asks the driver where its time has come, or there is something else to ask of.
     fn ask_driver(&mut self, objects: &[Object], subjects: BTreeSet<String>) {
         let Some(driver) = self.driver.clone() else { return };
-        if !self.asking.begin(subjects) {
-            return;
-        }
-        let in_force = objects.iter().filter(|object| !object.deleting).filter_map(Object::in_force);
-        let classes = in_force.map(|config| {
+        let storages = objects.iter().filter(|object| !object.deleting);
+        let storages =
+            storages.filter_map(|object| Some((object.name.clone(), (object, object.identity()?))));
+        let storages = storages.collect::<BTreeMap<_, _>>();
+        let identities =
+            storages.iter().map(|(name, (_, identity))| (name.clone(), identity.clone())).collect();
+        let Some(ask) = self.asking.begin(subjects, &identities) else { return };
+        let questions = storages.into_iter().filter(|(name, _)| ask.has(name));
+        let questions = questions.filter_map(|(name, (object, identity))| {
+            let config = object.in_force()?;
             let class = config.storage_class(&config.class_name(), ClassStyle::ByName);
             let pairs = class["parameters"].as_object().into_iter().flatten();
             let pairs = pairs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
-            (config.name, pairs.collect::<BTreeMap<_, _>>())
+            // It may know the storage as it was.
+            let volume = config.parameters.volume.map(|volume| ("gluster_volname".to_owned(), volume));
+            Some((name, identity, pairs.chain(volume).collect::<BTreeMap<_, _>>()))
         });
-        let classes = classes.collect::<BTreeMap<_, _>>();
+        let questions = questions.collect::<Vec<_>>();
         let asked = Arc::new(self.asking.subjects());
         self.work.spawn(async move {
-            let told =
-                async { Ok((Arc::new(driver.listed().await?), Arc::new(driver.not_enforced().await?))) };
-            let (listed, not_enforced) = match told.await {
-                Ok(told) => told,
-                Err(why) => return Done::Asked(Err(why)),
+            let limits = match ask {
+                Ask::All => Some(driver.limits().await),
+                Ask::Storages(_) => None,
             };
-            let mut available = BTreeMap::new();
-            for (storage, class) in classes {
-                // One volume that does not answer says nothing of the others.
-                if let Ok(bytes) = driver.available(class).await {
-                    available.insert(storage, bytes);
-                }
+            if let Some(Err(why)) = limits {
+                return Done::Asked(Answer::All(Err(why)));
             }
-            Done::Asked(Ok(Said { listed, asked, not_enforced, available }))
+            let mut homes = BTreeMap::new();
+            for (storage, of, class) in questions {
+                let home = match driver.available(class).await {
+                    Ok(bytes) => Home::Known { of, available: Some(bytes) },
+                    // One volume that does not answer says nothing of the others.
+                    Err(Refusal::Trouble(_)) => Home::Known { of, available: None },
+                    Err(Refusal::NotKnown(why)) => Home::NotKnown(why),
+                    Err(Refusal::Silent(_)) => continue,
+                };
+                homes.insert(storage, home);
+            }
+            Done::Asked(match limits {
+                Some(limits) => {
+                    Answer::All(limits.map(|limits| Said { limits: Arc::new(limits), asked, homes }))
+                }
+                None => Answer::Storages(homes),
+            })
         });
     }
 }

@@ -160,7 +160,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        operator::world::Target,
+        operator::{probe::Depth, world::Target},
         storage::{
             check::{Facts, Finding},
             parameters::{Allow, PvKind},
@@ -207,7 +207,7 @@ mod tests {
         let (leader, leads) = watch::channel(false);
         let troubles = Troubles::default();
         let figures = Figures::new(leads, troubles.clone());
-        figures.show(vec![Shown::of(&object, &[Look { target, bricks: false }], &reports)]);
+        figures.show(vec![Shown::of(&object, &[Look { target, depth: Depth::Cheap }], &reports)]);
         leader.send_replace(true);
         figures.reconciled();
         troubles.set("storages", Some("no such resource".to_owned()));

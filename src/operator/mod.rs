@@ -73,7 +73,8 @@ pub async fn run<P: Prober, D: Driver>(
     // Work ends before the lease is let go.
     let released = CancellationToken::new();
     let working = async {
-        controller.run(leads, stop).await;
+        // It is large.
+        Box::pin(controller.run(leads, stop)).await;
         released.cancel();
     };
     tokio::join!(working, candidate.run(leader, released.clone()));

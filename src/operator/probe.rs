@@ -18,11 +18,24 @@ const OF_A_MOMENT: [&str; 2] = ["brick-online", "free-space"];
 /// What only a mount host can tell.
 const OF_A_MOUNT: &str = "quota-daemon";
 
+/// What depends on the image of the operator, and on what the cluster lets in: where one has failed, both are asked again.
+const OF_VERSIONS: [&str; 2] = ["op-version", "client-version"];
+
+/// How much a look asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// What costs next to nothing: [`When::Always`](check::When).
+    Cheap,
+    /// Which clients may load the volume too, in the name of old ones.
+    Versions,
+    /// The state of the bricks too, which takes the lock of the volume: all that is to be asked once, [`is_once`].
+    Bricks,
+}
+
 /// Looks at volumes; a script in tests.
 pub trait Prober: Send + Sync + 'static {
-    /// Looks at one. Where `bricks` is set at what is to be asked once too, [`is_once`]: the state of the bricks takes the
-    /// lock of the volume, and which clients may load it is asked in the name of old ones.
-    fn look(&self, target: Target, bricks: bool) -> impl Future<Output = Report> + Send;
+    /// Looks at one.
+    fn look(&self, target: Target, depth: Depth) -> impl Future<Output = Report> + Send;
 }
 
 /// Looks from this machine, by [`check`](mod@check).
@@ -33,7 +46,7 @@ pub struct FromHere {
 }
 
 impl Prober for FromHere {
-    async fn look(&self, target: Target, bricks: bool) -> Report {
+    async fn look(&self, target: Target, depth: Depth) -> Report {
         // Asked each time: an image may be replaced beneath us. None is no fault of the volume.
         let installed = Installed::find(Path::new("glusterfs")).await.ok();
         let options = check::Options {
@@ -42,13 +55,17 @@ impl Prober for FromHere {
             kind: target.kind,
             allow: target.allow,
             quota: target.quota,
-            status: bricks,
+            status: depth == Depth::Bricks,
         };
         let Target { servers, volume, .. } = &target;
-        match bricks {
-            true => check::check(servers, volume, &options).await,
-            false => check::check_again(servers, volume, &options).await,
+        if depth == Depth::Cheap {
+            return check::check_again(servers, volume, &options).await;
         }
+        let mut report = check::check(servers, volume, &options).await;
+        // What is not known because it was not asked is not said.
+        let is_asked = |code| depth == Depth::Bricks || !is_once(code) || OF_VERSIONS.contains(&code);
+        report.findings.retain(|finding| is_asked(finding.code));
+        report
     }
 }
 
@@ -58,12 +75,28 @@ pub(super) fn has_bricks(report: &Report) -> bool {
     of_bricks.clone().any(|finding| finding.outcome != Outcome::Unknown)
 }
 
-/// Whether the nth look asks for the state of the bricks, where it is not known from earlier days. Once they have told it,
-/// never again; while they do not, more and more seldom, but for a volume that is not accepted yet because of other things.
-pub(super) fn asks_bricks(before: Option<&Report>, nth: u64) -> bool {
-    before.is_none_or(|before| {
-        !has_bricks(before) && (nth.is_power_of_two() || before.outcome() == Outcome::Failed)
-    })
+/// How much a look asks where the bricks are not asked, by what was found before and whether it has failed. What has failed
+/// because of a version may do so no more after an image, or an option, was changed.
+pub(super) fn again<'f>(found: impl IntoIterator<Item = (&'f str, bool)>) -> Depth {
+    let failed = found.into_iter().any(|(code, failed)| failed && OF_VERSIONS.contains(&code));
+    if failed { Depth::Versions } else { Depth::Cheap }
+}
+
+/// Whether a report tells anything of this.
+pub(super) fn tells(report: &Report, code: &str) -> bool {
+    report.of(code).any(|finding| finding.outcome != Outcome::Unknown)
+}
+
+/// How much the nth look asks, where so much is wanted by what is known from earlier days. Once the bricks have told their
+/// state, they are not asked for it again; while they do not, more and more seldom, but for a volume that is not accepted yet
+/// because of other things.
+pub(super) fn depth_of(wanted: Depth, before: Option<&Report>, nth: u64) -> Depth {
+    let Some(before) = before.filter(|_| wanted == Depth::Bricks) else { return wanted };
+    let asks = !has_bricks(before) && (nth.is_power_of_two() || before.outcome() == Outcome::Failed);
+    match asks {
+        true => Depth::Bricks,
+        false => again(before.findings.iter().map(|found| (found.code, found.outcome == Outcome::Failed))),
+    }
 }
 
 /// Whether what was found once is true until somebody asks again.
@@ -82,10 +115,9 @@ pub(super) fn completed(report: Report, before: Option<&Report>) -> Arc<Report> 
         finding.outcome = finding.outcome.min(Outcome::Warning);
     }
     if let Some(before) = before {
-        let is_new = |code| report.of(code).next().is_none();
-        let kept = before.findings.iter().filter(|finding| is_kept(finding.code) && is_new(finding.code));
-        let kept = kept.cloned().collect::<Vec<_>>();
-        report.findings.extend(kept);
+        // What was told holds until something else is.
+        let kept = before.findings.iter().filter(|kept| is_kept(kept.code) && !tells(&report, kept.code));
+        report.replace(kept.cloned().collect());
         report.facts.capacity = report.facts.capacity.or(before.facts.capacity);
     }
     Arc::new(report)
@@ -119,13 +151,17 @@ mod tests {
             check: None,
         };
         let from_here = FromHere { client: client::Options::default() };
-        let first = from_here.look(target.clone(), true).await;
+        let first = from_here.look(target.clone(), Depth::Bricks).await;
         // It has no bricks that could be asked: each is there, and unknown.
         for code in OF_BRICKS.iter().chain(&OF_A_MOMENT).chain(&[OF_A_MOUNT, "op-version"]) {
             assert!(first.of(code).next().is_some(), "{code} is not in {first:#?}");
         }
         assert!(!has_bricks(&first), "{first:#?}");
-        let next = from_here.look(target, false).await;
+        let again = from_here.look(target.clone(), Depth::Versions).await;
+        let once = again.findings.iter().map(|finding| finding.code).filter(|code| is_once(code));
+        assert_eq!(once.collect::<Vec<_>>(), OF_VERSIONS, "{again:#?}");
+        assert!(tells(&again, "op-version"), "{again:#?}");
+        let next = from_here.look(target, Depth::Cheap).await;
         assert!(next.of("volfile").next().is_some(), "{next:#?}");
         assert!(next.findings.iter().all(|finding| !is_once(finding.code)), "{next:#?}");
 

@@ -159,6 +159,12 @@ impl Object {
         }
     }
 
+    /// As what the driver is to know it; none where nothing is in force.
+    pub fn identity(&self) -> Option<Identity> {
+        let KadaluStorageStatus { volume, volume_id, in_force, .. } = &self.status;
+        in_force.as_ref().map(|_| Identity { volume: volume.clone(), id: volume_id.clone() })
+    }
+
     /// Whether it has the name before another storage of the same name.
     pub fn is_before(&self, other: &Self) -> bool {
         (&self.created, &self.namespace) < (&other.created, &other.namespace)
@@ -234,6 +240,45 @@ impl fmt::Display for Target {
     }
 }
 
+/// How a PV is kept to its size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Limit {
+    /// By every brick.
+    Enforced,
+    /// Not at all: no limit was asked for.
+    Off,
+    /// Some brick does not enforce it, and why.
+    NotEnforced(String),
+    /// Nobody tells, and why.
+    Unknown(String),
+}
+
+/// Which volume a storage is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Its name.
+    pub volume: Option<String>,
+    /// Its id, where somebody has told it.
+    pub id: Option<String>,
+}
+
+/// What the driver says of a storage.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Home {
+    /// It was not asked of it yet, or has not answered.
+    #[default]
+    NotAsked,
+    /// It knows it.
+    Known {
+        /// As what it was asked of it.
+        of: Identity,
+        /// Bytes that it would give to a further PV, where it can tell.
+        available: Option<u64>,
+    },
+    /// It does not know it as it is, and why: it is shown new ones after a while.
+    NotKnown(String),
+}
+
 /// What the driver has said.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum DriverView {
@@ -247,13 +292,11 @@ pub enum DriverView {
     /// What it said.
     Seen {
         /// The PVs that it knows, by its id of each; those whose volume does not answer are missing.
-        listed: Arc<BTreeSet<String>>,
+        limits: Arc<BTreeMap<String, Limit>>,
         /// The PVs that were there when it was asked.
         asked: Arc<BTreeSet<String>>,
-        /// PVs whose sizes are not enforced, by the driver's id of each, and why.
-        not_enforced: Arc<BTreeMap<String, String>>,
-        /// Bytes that it would give to a further PV of this storage.
-        available: Option<u64>,
+        /// What it says of this storage.
+        home: Home,
     },
 }
 

@@ -1,7 +1,7 @@
 //! An operator beside an API in memory, with a script in the place of clusters and driver.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -9,11 +9,11 @@ use std::{
 use glusterd_client::{
     operator::{
         self, Options,
-        driver::Driver,
+        driver::{Driver, Refusal},
         election::Times,
-        probe::Prober,
+        probe::{Depth, Prober},
         rbac::{RULES, Rule, Scope},
-        world::{ClassNames, Settings, Target},
+        world::{ClassNames, Limit, Settings, Target},
     },
     storage::check::{CODES, Facts, Finding, Outcome, Report, is_once},
 };
@@ -49,8 +49,9 @@ struct Told {
     volumes: BTreeMap<String, Report>,
     looks: Vec<(String, bool)>,
     asked: usize,
-    listed: BTreeSet<String>,
-    not_enforced: BTreeMap<String, String>,
+    limits: BTreeMap<String, Limit>,
+    /// What it says of storages, where it does not know them.
+    not_known: Option<String>,
     /// How many questions to the driver are still to fail.
     silent: usize,
 }
@@ -60,17 +61,22 @@ impl Script {
         self.0.lock().unwrap().volumes.insert(volume.to_owned(), report);
     }
 
-    /// The driver knows a PV.
+    /// The driver knows a PV, and its limit is in force.
     pub(crate) fn list(&self, handle: &str) {
-        self.0.lock().unwrap().listed.insert(handle.to_owned());
+        self.limit(handle, Limit::Enforced);
     }
 
     pub(crate) fn not_enforced(&self, handle: &str) {
-        self.0.lock().unwrap().not_enforced.insert(handle.to_owned(), "no quotad".to_owned());
+        self.limit(handle, Limit::NotEnforced("no quotad".to_owned()));
     }
 
-    pub(crate) fn enforced(&self, handle: &str) {
-        self.0.lock().unwrap().not_enforced.remove(handle);
+    fn limit(&self, handle: &str, limit: Limit) {
+        self.0.lock().unwrap().limits.insert(handle.to_owned(), limit);
+    }
+
+    /// Whether the driver knows storages; why not.
+    pub(crate) fn knows(&self, storages: Result<(), &str>) {
+        self.0.lock().unwrap().not_known = storages.err().map(str::to_owned);
     }
 
     /// How often the driver was asked.
@@ -97,25 +103,20 @@ impl Script {
 }
 
 impl Prober for Script {
-    async fn look(&self, target: Target, bricks: bool) -> Report {
+    async fn look(&self, target: Target, depth: Depth) -> Report {
         let mut told = self.0.lock().unwrap();
-        told.looks.push((target.volume.clone(), bricks));
+        told.looks.push((target.volume.clone(), depth == Depth::Bricks));
         let unknown = || ill(&target.volume, "server");
-        as_checked(told.volumes.get(&target.volume).cloned().unwrap_or_else(unknown), bricks)
+        as_checked(told.volumes.get(&target.volume).cloned().unwrap_or_else(unknown), depth)
     }
 }
 
 impl Driver for Script {
-    async fn listed(&self) -> Result<BTreeSet<String>, String> {
+    async fn limits(&self) -> Result<BTreeMap<String, Limit>, String> {
         let mut told = self.0.lock().unwrap();
         told.asked += 1;
-        Ok(told.listed.clone())
-    }
-
-    async fn not_enforced(&self) -> Result<BTreeMap<String, String>, String> {
-        let mut told = self.0.lock().unwrap();
         match told.silent {
-            0 => Ok(told.not_enforced.clone()),
+            0 => Ok(told.limits.clone()),
             _ => {
                 told.silent -= 1;
                 Err("it is away".to_owned())
@@ -123,8 +124,11 @@ impl Driver for Script {
         }
     }
 
-    async fn available(&self, class: BTreeMap<String, String>) -> Result<u64, String> {
-        class.get("storage_name").map(|_| 1024).ok_or_else(|| "which storage?".to_owned())
+    async fn available(&self, class: BTreeMap<String, String>) -> Result<u64, Refusal> {
+        if let Some(why) = self.0.lock().unwrap().not_known.clone() {
+            return Err(Refusal::NotKnown(why));
+        }
+        class.get("storage_name").map(|_| 1024).ok_or_else(|| Refusal::Trouble("which storage?".to_owned()))
     }
 }
 
@@ -150,15 +154,20 @@ pub(crate) fn ill(volume: &str, code: &'static str) -> Report {
 
 /// What the real check says of such a volume: what is looked at once stands in a report with all of it, or not at all, and
 /// where no server answers nothing of the volume does.
-fn as_checked(mut report: Report, bricks: bool) -> Report {
-    report.findings.retain(|finding| bricks || !is_once(finding.code));
-    report.facts.capacity = report.facts.capacity.filter(|_| bricks);
+fn as_checked(mut report: Report, depth: Depth) -> Report {
+    let is_asked = |code: &str| match depth {
+        Depth::Cheap => !is_once(code),
+        Depth::Versions => !is_once(code) || ["op-version", "client-version"].contains(&code),
+        Depth::Bricks => true,
+    };
+    report.findings.retain(|finding| is_asked(finding.code));
+    report.facts.capacity = report.facts.capacity.filter(|_| depth == Depth::Bricks);
     if report.of("server").all(|server| server.outcome == Outcome::Failed) {
         report.findings.retain(|finding| finding.code == "server");
         report.facts = Facts::default();
         return report;
     }
-    for code in CODES.iter().map(|known| known.code).filter(|code| bricks && is_once(code)) {
+    for code in CODES.iter().map(|known| known.code).filter(|code| is_asked(code) && is_once(code)) {
         if report.of(code).next().is_none() {
             let outcome = if code == "quota-daemon" { Outcome::Unknown } else { Outcome::Ok };
             report.findings.push(finding(code, outcome));

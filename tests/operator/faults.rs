@@ -7,8 +7,8 @@ use serde_json::json;
 use crate::{
     api::Api,
     bed::{
-        ID, OTHER, Operator, STORAGE, Script, a_while, condition, entry, ready, report, rfc, told, until,
-        until_condition, volume,
+        ID, OTHER, Operator, RFC, STORAGE, Script, a_while, condition, entry, ready, report, rfc, told,
+        until, until_condition, volume,
     },
 };
 
@@ -113,5 +113,31 @@ async fn a_volume_of_which_the_driver_says_something_else_is_looked_at() {
     until_condition(&api, STORAGE, "QuotaEnforced", "False QuotaNotEnforced").await;
     until("it is looked at", || looks().0 == 2).await;
     assert_eq!(looks(), (2, 1));
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn a_storage_is_ready_when_the_driver_knows_it() {
+    let (api, script) = (Api::start().await, Script::default());
+    script.set("volume_name", report("volume_name", ID));
+    script.knows(Err("there is no storage"));
+    api.put(STORAGE, rfc());
+    let operator = Operator::start(&api, "a", &script).await;
+    until_condition(&api, STORAGE, "Ready", "Unknown DriverNotReady").await;
+    assert!(api.get(RFC).is_some());
+    a_while(&script).await;
+    assert!(told(&api).iter().all(|told| !told.contains("Ready/")), "{:?}", told(&api));
+    script.knows(Ok(()));
+    until_condition(&api, STORAGE, "Ready", "True Ready").await;
+    until("the driver has told", || api.get(STORAGE).unwrap()["status"]["capacity"]["available"] == 1024)
+        .await;
+    a_while(&script).await;
+    let writes = api.writes();
+    script.knows(Err("it starts"));
+    a_while(&script).await;
+    operator.stop().await;
+    let operator = Operator::start(&api, "b", &script).await;
+    a_while(&script).await;
+    assert_eq!((api.writes(), condition(&api, STORAGE, "Ready").as_str()), (writes, "True Ready"));
     operator.stop().await;
 }

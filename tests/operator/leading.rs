@@ -65,8 +65,9 @@ async fn what_the_driver_said_before_another_led_counts_no_more() {
     script.not_enforced(&format!("{ID}/pvc-1"));
     let first = Operator::start_paused(&api, "a", &script);
     until_condition(&api, STORAGE, "QuotaEnforced", "False QuotaNotEnforced").await;
+    until_condition(&api, STORAGE, "Ready", "True Ready").await;
     let seen_by_another = api.get(STORAGE).unwrap()["status"].clone();
-    script.enforced(&format!("{ID}/pvc-1"));
+    script.list(&format!("{ID}/pvc-1"));
     first.stop().await;
     let operator = Operator::start_paused(&api, "b", &script);
     until_condition(&api, STORAGE, "QuotaEnforced", "True Enforced").await;

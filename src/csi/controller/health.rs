@@ -17,7 +17,7 @@ use crate::{
             ControllerListVolumeHealthResponse, Volume, VolumeHealth,
             controller_get_volume_response::VolumeStatus,
         },
-        health::{Trouble, condition, entries, of_process, quota_not_enforced},
+        health::{Trouble, condition, entries, of_process},
         server::Deadline,
     },
     mount::{self, control::Mounts, generated::ListReply, options::MountOptions, source::Source},
@@ -37,11 +37,11 @@ impl<M: Mounts> Controller<M> {
         let handle = Handle::parse(volume_id)?;
         let found = self.find(&handle, deadline).await?;
         let mounted = self.pools.mounts().list().await;
-        let (volume, troubles) = match found {
+        let (volume, troubles, off) = match found {
             Found::Pv(pool, pv) => {
                 let parameters = self.pools.parameters(&pool).await?;
                 let troubles = self.all_troubles(&mounted, &pool, &pv, deadline).await;
-                (volume(handle.to_string(), &pool, &parameters, &pv), troubles)
+                (volume(handle.to_string(), &pool, &parameters, &pv), troubles, self.is_off(&pv))
             }
             Found::Foreign(pool, source) => {
                 let Source { servers, volume, subdirectory } = source;
@@ -50,10 +50,11 @@ impl<M: Mounts> Controller<M> {
                     Context { pool: Some(pool.clone()), servers, volume, path: subdirectory, options };
                 let (volume_id, volume_context) = (handle.to_string(), context.write());
                 let volume = Volume { volume_id, volume_context, ..Default::default() };
-                (volume, self.troubles(&mounted, &pool))
+                (volume, self.troubles(&mounted, &pool), false)
             }
         };
-        let status = VolumeStatus { volume_condition: Some(condition(&troubles)), ..Default::default() };
+        let volume_condition = Some(condition(&troubles, off));
+        let status = VolumeStatus { volume_condition, ..Default::default() };
         Ok(ControllerGetVolumeResponse { volume: Some(volume), status: Some(status) })
     }
 
@@ -90,7 +91,7 @@ impl<M: Mounts> Controller<M> {
         let mounted = self.pools.mounts().list().await;
         let ill = |listed: Listed, lack: Option<&Lack>| {
             let mut troubles = self.troubles(&mounted, &listed.pool);
-            troubles.extend(lack.map(quota_not_enforced));
+            troubles.extend(lack.map(Lack::trouble));
             let entry = VolumeHealth { volume_id: listed.volume_id(), health_statuses: entries(&troubles) };
             (!troubles.is_empty()).then_some(entry)
         };
@@ -107,8 +108,7 @@ impl<M: Mounts> Controller<M> {
         deadline: Deadline,
     ) -> Vec<Trouble> {
         let mut troubles = self.troubles(mounted, pool);
-        troubles
-            .extend(self.lack(pool, pv, deadline.left() * 3 / 4).await.as_deref().map(quota_not_enforced));
+        troubles.extend(self.lack(pool, pv, deadline.left() * 3 / 4).await.as_deref().map(Lack::trouble));
         troubles
     }
 

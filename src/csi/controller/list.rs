@@ -16,7 +16,7 @@ use crate::{
             ListVolumesRequest, ListVolumesResponse, Volume,
             list_volumes_response::{Entry, VolumeStatus},
         },
-        health::{condition, quota_not_enforced},
+        health::condition,
         server::Deadline,
         status::{failed, invalid},
     },
@@ -56,8 +56,9 @@ impl<M: Mounts> Controller<M> {
         let mounted = self.pools.mounts().list().await;
         let entry = |listed: Listed, lack: Option<&Lack>| {
             let mut troubles = self.troubles(&mounted, &listed.pool);
-            troubles.extend(lack.map(quota_not_enforced));
-            let status = VolumeStatus { volume_condition: Some(condition(&troubles)), ..Default::default() };
+            troubles.extend(lack.map(Lack::trouble));
+            let volume_condition = Some(condition(&troubles, self.is_off(&listed.pv)));
+            let status = VolumeStatus { volume_condition, ..Default::default() };
             let volume = volume(listed.volume_id(), &listed.pool, &listed.parameters, &listed.pv);
             Some(Entry { volume: Some(volume), status: Some(status) })
         };

@@ -36,7 +36,7 @@ impl<M: Mounts> Node<M> {
         let amounts = [(usage.bytes, Unit::Bytes), (usage.inodes, Unit::Inodes)];
         Ok(NodeGetVolumeStatsResponse {
             usage: amounts.into_iter().filter_map(|(amount, unit)| Some(shown(&amount?, unit))).collect(),
-            volume_condition: Some(condition(&wrong)),
+            volume_condition: Some(condition(&wrong, false)),
         })
     }
 

@@ -3,8 +3,8 @@
 use crate::{
     operator::{
         crd::StatusFinding,
-        probe::{has_bricks, is_kept},
-        world::{ACCEPT, Target, World},
+        probe::{has_bricks, is_kept, tells},
+        world::{ACCEPT, Object, Target, World},
     },
     storage::{
         check::{CODES, Finding, Outcome, Report},
@@ -62,9 +62,9 @@ impl Decision {
         Some(config)
     }
 
-    /// Whether it is a storage that is, or will be, in force.
-    pub(super) fn wants(&self) -> bool {
-        !matches!(self, Self::Rival(_) | Self::Invalid { .. })
+    /// Whether the PVs of its classes are its own, also where it makes no sense now.
+    pub(super) fn has_the_name(&self, world: &World<'_>) -> bool {
+        !matches!(self, Self::Rival(_)) && namesake(world.object).is_none()
     }
 
     /// The id of the volume that the driver may use.
@@ -102,7 +102,7 @@ pub(super) fn decide(world: &World<'_>) -> Decision {
         }
         Err(faults) => return Decision::Invalid { faults: sentences(faults), current },
     };
-    if let Some(other) = object.name.strip_prefix("external.") {
+    if let Some(other) = namesake(object) {
         let faults = format!(
             "a storage named {} has the storage class kadalu.{0}, which is that of a storage named {other}: give it another name",
             object.name
@@ -160,6 +160,11 @@ pub(super) fn decide(world: &World<'_>) -> Decision {
     }
 }
 
+/// The storage whose class has the name that one of this storage would have.
+fn namesake(object: &Object) -> Option<&str> {
+    object.name.strip_prefix("external.")
+}
+
 fn first(world: &World<'_>, wanted: Box<StorageConfig>) -> Decision {
     match candidate(world, &wanted) {
         Ok(id) => Decision::InForce { config: wanted, volume_id: id },
@@ -215,10 +220,12 @@ fn candidate(world: &World<'_>, wanted: &StorageConfig) -> Result<Option<String>
 pub(super) fn found(world: &World<'_>, target: &str, report: &Report) -> Vec<StatusFinding> {
     let status = &world.object.status;
     let known = !has_bricks(report) && status.bricks_checked.as_deref() == Some(target);
-    let is_lacking = |code: &str| is_kept(code) && report.of(code).next().is_none();
-    let kept = status.findings.iter().filter(|kept| known && is_lacking(&kept.code)).cloned();
+    let is_lacking = |code: &str| is_kept(code) && !tells(report, code);
+    let kept = status.findings.iter().filter(|kept| known && is_lacking(&kept.code));
+    let kept = kept.cloned().collect::<Vec<_>>();
     let found = report.findings.iter().filter(|finding| finding.outcome != Outcome::Ok);
-    let mut found = found.map(StatusFinding::from).chain(kept).collect::<Vec<_>>();
+    let found = found.filter(|found| kept.iter().all(|kept| kept.code != found.code));
+    let mut found = found.map(StatusFinding::from).chain(kept.iter().cloned()).collect::<Vec<_>>();
     found.sort_by_key(|found| CODES.iter().position(|known| known.code == found.code));
     found
 }

@@ -12,7 +12,7 @@ use crate::{
     operator::{
         crd::{Change, Condition, KadaluStorageStatus, StatusFinding, Truth},
         probe::has_bricks,
-        world::{DriverView, Target, World, shown},
+        world::{CONFIG_MAP, DriverView, Home, Limit, Target, World, shown},
     },
     storage::{
         check::{Outcome, Report},
@@ -216,7 +216,7 @@ impl<'w> Writer<'w> {
         };
         match &self.world.driver {
             DriverView::NotAsked => return,
-            DriverView::Seen { available: available @ Some(_), .. } => {
+            DriverView::Seen { home: Home::Known { available: available @ Some(_), .. }, .. } => {
                 self.status.capacity.get_or_insert_default().available = *available;
             }
             _ => {}
@@ -244,17 +244,24 @@ impl<'w> Writer<'w> {
                     &format!("there are no PVs yet that the driver has made{by_hand}"),
                 );
             }
-            DriverView::Seen { listed: known, asked, not_enforced, .. } => {
-                let lacking = handles.iter().filter_map(|handle| Some((handle, not_enforced.get(handle)?)));
-                let lacking = lacking.map(|(handle, why)| format!("{handle}: {why}")).collect::<Vec<_>>();
-                let is_known = |handle: &str| known.contains(handle) || not_enforced.contains_key(handle);
-                let missing = handles.iter().filter(|handle| !is_known(handle));
-                // Of one that is younger than the answer, the next answer tells.
-                let (missing, new) = missing.partition::<Vec<_>, _>(|handle| asked.contains(*handle));
-                let (number, all) = (lacking.len(), handles.len());
-                let (truth, reason, message) = if number > 0 {
-                    let lacking = listed(lacking, "; ");
-                    let message = format!("{number} of {all} PVs are not limited: {lacking}");
+            DriverView::Seen { limits, asked, .. } => {
+                let (mut lacking, mut doubtful, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+                let (mut off, mut is_new) = (0, false);
+                for handle in handles {
+                    match limits.get(handle) {
+                        Some(Limit::Enforced) => {}
+                        Some(Limit::Off) => off += 1,
+                        Some(Limit::NotEnforced(why)) => lacking.push(format!("{handle}: {why}")),
+                        Some(Limit::Unknown(why)) => doubtful.push(format!("{handle}: {why}")),
+                        None if asked.contains(handle) => missing.push(handle),
+                        // It is younger than the answer: the next one tells.
+                        None => is_new = true,
+                    }
+                }
+                let all = handles.len();
+                let (truth, reason, message) = if !lacking.is_empty() {
+                    let number = lacking.len();
+                    let message = format!("{number} of {all} PVs are not limited: {}", listed(lacking, "; "));
                     (Truth::False, "QuotaNotEnforced", message)
                 } else if !missing.is_empty() {
                     let number = missing.len();
@@ -264,12 +271,24 @@ impl<'w> Writer<'w> {
                          another driver has made them"
                     );
                     (Truth::Unknown, "NotListed", message)
-                } else if new.is_empty() {
+                } else if !doubtful.is_empty() {
+                    let number = doubtful.len();
                     let message =
-                        format!("every brick enforces the limits of all {all} PVs, where they have one");
-                    (Truth::True, "Enforced", message)
-                } else {
+                        format!("of {number} of {all} PVs nobody tells: {}", listed(doubtful, "; "));
+                    (Truth::Unknown, "QuotaUnknown", message)
+                } else if is_new {
                     return;
+                } else if off == all {
+                    let message = format!("none of {all} PVs has a limit: quota was off when they were made");
+                    (Truth::False, "Off", message)
+                } else {
+                    let limited = all - off;
+                    let off = match off {
+                        0 => String::new(),
+                        off => format!("; {off} have no limit: quota was off when they were made"),
+                    };
+                    let message = format!("every brick enforces the limits of all {limited} PVs{off}");
+                    (Truth::True, "Enforced", message)
                 };
                 self.set(QUOTA, truth, Why::new(reason, message + &by_hand));
             }
@@ -359,9 +378,12 @@ impl<'w> Writer<'w> {
         let class =
             made.filter(|made| !made.usable).map(|_| Why::new("ClassNotOurs", self.not_ours.join("; ")));
         let why = entry.or(class).or(ill(REACHABLE, "Unreachable")).or(ill(ASSUMPTIONS, "AssumptionsNotMet"));
-        match why {
-            Some(why) => self.ready_not(why),
-            None => {
+        let known = match why {
+            Some(why) => return self.ready_not(why),
+            None => self.known_to_driver(),
+        };
+        match known {
+            Ok(()) => {
                 let classes = made.map(|made| made.classes.join(" and ")).unwrap_or_default();
                 self.set(
                     READY,
@@ -369,6 +391,34 @@ impl<'w> Writer<'w> {
                     Why::new("Ready", format!("claim PVs from StorageClass {classes}")),
                 );
             }
+            Err(Some(why)) => self.unknown(READY, "DriverNotReady", &why),
+            Err(None) if self.kept(READY).is_some_and(|kept| kept.status != Truth::True) => {}
+            Err(None) => {
+                self.unknown(READY, "Checking", "the driver is being asked whether it knows the storage")
+            }
+        }
+    }
+
+    /// Whether the driver makes PVs of the storage as it is now; why not, nothing where it has not said it yet. What was ready
+    /// stays so, whatever becomes of the driver.
+    fn known_to_driver(&self) -> Result<(), Option<String>> {
+        let (before, now) = (&self.world.object.status, &self.status);
+        let was_ready = before.conditions.iter().any(|one| one.type_ == READY && one.status == Truth::True);
+        let is_same =
+            before.volume == now.volume && (before.volume_id.is_none() || before.volume_id == now.volume_id);
+        match &self.world.driver {
+            DriverView::Absent => Ok(()),
+            _ if was_ready && is_same => Ok(()),
+            DriverView::Failed(why) => Err(Some(format!("the driver does not answer: {why}"))),
+            DriverView::Seen { home: Home::Known { of, .. }, .. }
+                if (&of.volume, &of.id) == (&now.volume, &now.volume_id) =>
+            {
+                Ok(())
+            }
+            DriverView::Seen { home: Home::NotKnown(why), .. } => Err(Some(format!(
+                "{why}; the kubelet shows the driver a changed ConfigMap {CONFIG_MAP} within 1 to 2 minutes"
+            ))),
+            DriverView::NotAsked | DriverView::Seen { .. } => Err(None),
         }
     }
 

@@ -16,6 +16,7 @@ use serde_json::Value;
 use self::{accept::Decision, conditions::Writer};
 use super::{
     crd::{Condition, KadaluStorageStatus, Truth},
+    probe::{Depth, again},
     world::{Target, World},
 };
 
@@ -68,8 +69,8 @@ pub struct Told {
 pub struct Look {
     /// Which, and what for.
     pub target: Target,
-    /// Its bricks have not told their state yet.
-    pub bricks: bool,
+    /// How much it asks; [`Depth::Bricks`] where the bricks have not told their state yet.
+    pub depth: Depth,
 }
 
 /// What follows from a [`World`].
@@ -100,7 +101,7 @@ pub fn plan(world: &World<'_>) -> Outcome {
         in_force.as_ref().map(|config| made::made(world, config, decision.volume_id(world), &mut writer));
     let made_of_it = made.as_ref().filter(|made| made.entry.is_none());
     // PVs may be there before it is in force: kadalu's, of the same name.
-    let is_used = decision.wants() && !world.users.names.is_empty();
+    let is_used = decision.has_the_name(world) && !world.users.names.is_empty();
     if !object.is_held() && (is_used || made_of_it.is_some()) {
         actions.push(Action::Hold);
     }
@@ -121,8 +122,16 @@ fn looks(world: &World<'_>, decision: &Decision) -> Vec<Look> {
     let status = &world.object.status;
     let targets = decision.targets(world);
     let look = |target: Target| {
-        let bricks = status.bricks_checked.as_deref() != Some(&target.to_string());
-        Look { target, bricks }
+        let name = target.to_string();
+        let report = world.reports.get(&name);
+        let found = report.map(|report| accept::found(world, &name, report));
+        let found = found.as_ref().unwrap_or(&status.findings);
+        let found = found.iter().map(|found| (found.code.as_str(), found.outcome == "failed"));
+        let depth = match status.bricks_checked.as_deref() == Some(&name) {
+            false => Depth::Bricks,
+            true => again(found),
+        };
+        Look { target, depth }
     };
     targets.into_iter().map(look).collect()
 }

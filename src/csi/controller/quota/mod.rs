@@ -20,7 +20,10 @@ use tracing::{info, warn};
 use self::view::View;
 use super::{Controller, bricks::Bricks, find::is_in_use, lock, pools::flight::Flight};
 use crate::{
-    csi::status::failed,
+    csi::{
+        health::{Trouble, quota_not_enforced, quota_unknown},
+        status::failed,
+    },
     mount::control::Mounts,
     storage::{
         enforced::{self, DataBrick, Doubt, bricks, impossible, judge_nth, of_daemon, summary},
@@ -132,6 +135,16 @@ impl fmt::Display for Lack {
 }
 
 impl Lack {
+    /// As it is told of a PV. A brick that could not be looked at may enforce its size, or not.
+    pub(super) fn trouble(&self) -> Trouble {
+        let is_silent = |doubt: &Doubt| matches!(doubt, Doubt::Unreachable(_));
+        match self {
+            Self::Unknown(_) => quota_unknown(self),
+            Self::Bricks(doubts) if doubts.iter().all(|(_, doubt)| is_silent(doubt)) => quota_unknown(self),
+            Self::Bricks(_) | Self::Volume(_) | Self::NoQuotad(_) => quota_not_enforced(self),
+        }
+    }
+
     /// The same for all that is told as one.
     fn code(&self) -> String {
         match self {

@@ -63,6 +63,11 @@ impl<M: Mounts> Controller<M> {
         pv.asked.is_some() && pv.quota.unwrap_or(self.quota) != QuotaPolicy::Off
     }
 
+    /// Whether nothing is to keep the pods of a PV to its size: no limit, and not the end of the volume.
+    pub(in crate::csi::controller) fn is_off(&self, pv: &Pv) -> bool {
+        !pv.component.is_empty() && !self.is_limited(pv)
+    }
+
     /// Why the limit of a PV is not known to be in force; none where it is, or is not wanted.
     /// It is known within this time, or that it is not.
     pub(in crate::csi::controller) async fn lack(

@@ -4,9 +4,12 @@ use tonic::{Code, Request, Status};
 
 use super::bed::{Bed, Behaviour, MIB, block, failure, id, inner, mounted};
 use crate::{
-    csi::generated::{
-        ControllerListVolumeHealthRequest, GetCapacityRequest, GetCapacityResponse, ListVolumesRequest,
-        controller_server::Controller as _,
+    csi::{
+        generated::{
+            ControllerListVolumeHealthRequest, GetCapacityRequest, GetCapacityResponse, ListVolumesRequest,
+            controller_server::Controller as _,
+        },
+        health::QUOTA_OFF,
     },
     mount::Reason,
 };
@@ -138,6 +141,27 @@ async fn capacity_is_that_of_the_pool_or_of_all() {
     assert_eq!(failure(capacity(&bed, request).await).0, Code::InvalidArgument);
 }
 
+/// As `kadalu operator` asks whether a storage is known as it is.
+#[tokio::test]
+async fn capacity_tells_whether_a_storage_is_known() {
+    let bed = Bed::start().await;
+    let of = |storage: &str, volume: &str| {
+        let pairs = [("hostvol_type", "External"), ("storage_name", storage), ("gluster_volname", volume)];
+        let parameters = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        GetCapacityRequest { parameters, ..Default::default() }
+    };
+    let (code, sentence) = failure(capacity(&bed, of("pool-1", "vol")).await);
+    assert!(code == Code::FailedPrecondition && sentence.contains("no storage \"pool-1\""), "{sentence}");
+    bed.storage("pool-1", &bed.host(), "vol", "");
+    assert!(capacity(&bed, of("pool-1", "vol")).await.unwrap().available_capacity > 0);
+    let (code, _) = failure(capacity(&bed, of("pool-1", "other")).await);
+    assert_eq!(code, Code::InvalidArgument);
+    // The list is of the volume that it was.
+    bed.storage("pool-1", &bed.host(), "vol", &format!(r#", "gluster_volume_id": "{}""#, id(7)));
+    let (code, sentence) = failure(capacity(&bed, of("pool-1", "vol")).await);
+    assert!(code == Code::FailedPrecondition && sentence.contains("another volume"), "{sentence}");
+}
+
 #[tokio::test]
 async fn only_ill_volumes_are_listed_as_such() {
     let bed = Bed::start().await;
@@ -157,6 +181,15 @@ async fn only_ill_volumes_are_listed_as_such() {
         (shown.collect::<Vec<_>>(), reply.next_token)
     };
     assert_eq!(ill(0, "").await.0, ["pvc-2 QuotaNotEnforced", "pvc-4 QuotaNotEnforced"]);
+    // That no limit was asked for is no trouble, and stands in the list.
+    let listed = bed.controller.list_volumes(Request::new(ListVolumesRequest::default())).await;
+    let conditions = inner(listed)
+        .unwrap()
+        .entries
+        .into_iter()
+        .map(|entry| entry.status.unwrap().volume_condition.unwrap());
+    let off = conditions.map(|condition| (condition.abnormal, condition.message == QUOTA_OFF));
+    assert_eq!(off.collect::<Vec<_>>(), [(false, true), (false, false), (false, true), (false, false)]);
     let (first, token) = ill(1, "").await;
     assert_eq!(first, ["pvc-2 QuotaNotEnforced"]);
     assert_eq!(ill(1, &token).await, (vec!["pvc-4 QuotaNotEnforced".to_owned()], String::new()));

@@ -85,6 +85,14 @@ async fn expand(bed: &Bed, volume: &Volume, bytes: i64) -> Result<i64, Status> {
 
 /// What is wrong with the only PV, asked for alone and in a list, but for what the mount host says.
 async fn health(bed: &Bed, volume: &Volume) -> Option<String> {
+    health_of(bed, volume).await.map(|(reason, message)| {
+        assert_eq!(reason, "QuotaNotEnforced");
+        message
+    })
+}
+
+/// The same with its reason.
+async fn health_of(bed: &Bed, volume: &Volume) -> Option<(String, String)> {
     let volume_id = volume.volume_id.clone();
     let request = Request::new(ControllerGetVolumeHealthRequest { volume_id, ..Default::default() });
     let one = inner(bed.controller.controller_get_volume_health(request).await).unwrap();
@@ -93,10 +101,7 @@ async fn health(bed: &Bed, volume: &Volume) -> Option<String> {
     let statuses = one.volume_health.unwrap().health_statuses;
     let listed = list.entries.into_iter().next().map(|entry| entry.health_statuses);
     assert_eq!(listed.unwrap_or_default(), statuses);
-    statuses.into_iter().next().map(|status| {
-        assert_eq!(status.reason, "QuotaNotEnforced");
-        status.message
-    })
+    statuses.into_iter().next().map(|status| (status.reason, status.message))
 }
 
 #[tokio::test]
@@ -194,12 +199,21 @@ async fn best_effort_gives_it_out_and_says_what_is_not_enforced() {
             Behaviour::Refuses(Reason::Bricks),
         )
         .await;
-    let sentence = health(&bed, &volume).await.unwrap();
+    let (reason, sentence) = health_of(&bed, &volume).await.unwrap();
+    // It may enforce the size, or not.
+    assert_eq!(reason, "QuotaUnknown");
     assert!(
         sentence.contains("size: brick server-2.example.net:/bricks/vol/brick-2: it cannot be looked at"),
         "{sentence}"
     );
     assert!(sentence.contains("the mount host refuses"), "{sentence}");
+    // One that says that it does not is worse than one that says nothing.
+    let third = format!("brick={}", bed.brick(2).1);
+    let bed = bed.restart_with(&third, Behaviour::Refuses(Reason::Bricks)).await;
+    rustix::fs::removexattr(bed.brick(1).0.join(pv(&bed).0), IN_FORCE).unwrap();
+    let sentence = health(&bed, &volume).await.unwrap();
+    assert!(sentence.contains("brick server-1") && sentence.contains("brick server-2"), "{sentence}");
+    enforce(&bed, 1);
     let bed = bed.restart().await;
     enforce(&bed, 2);
     assert_eq!(health(&bed, &volume).await, None);
@@ -364,4 +378,5 @@ async fn a_volume_that_hangs_costs_a_list_no_more_than_its_time() {
     }
     let lack = bed.controller.lack(&pool, &pv, Duration::from_millis(50)).await.unwrap();
     assert!(lack.to_string().contains("has not answered within 50.0ms"), "{lack}");
+    assert_eq!(lack.trouble().reason, "QuotaUnknown");
 }

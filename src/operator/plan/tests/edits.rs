@@ -144,6 +144,43 @@ fn the_state_of_bricks_is_asked_for_once_and_what_was_found_is_kept() {
 }
 
 #[test]
+fn a_version_that_does_not_fit_is_looked_at_again_by_itself() {
+    for code in ["op-version", "client-version"] {
+        let mut sim = Sim::new();
+        let with = |how| Report {
+            findings: [report("vol", ID).findings, vec![finding(code, how)]].concat(),
+            ..report("vol", ID)
+        };
+        sim.clusters.insert("vol".to_owned(), with(How::Failed));
+        sim.create("ns", rfc());
+        sim.settle();
+        assert_eq!((sim.condition("Ready").as_str(), sim.asked), ("False AssumptionsNotMet", 1));
+        // Also after a restart, as of another image; and nobody who is silent for a moment ends it.
+        for _ in 0..2 {
+            let before = (sim.objects.clone(), sim.told.len());
+            sim.clusters.insert("vol".to_owned(), with(How::Unknown));
+            sim.settle();
+            sim.clusters.insert("vol".to_owned(), with(How::Failed));
+            sim.restart();
+            sim.settle();
+            assert_eq!((sim.objects.clone(), sim.told.len()), before);
+        }
+        sim.restart();
+        sim.clusters.insert("vol".to_owned(), with(How::Unknown));
+        sim.settle();
+        assert_eq!(sim.condition("Ready"), "False AssumptionsNotMet");
+        sim.clusters.insert("vol".to_owned(), report("vol", ID));
+        sim.settle();
+        assert_eq!((sim.condition("Ready").as_str(), sim.status().findings.len()), ("True Ready", 0));
+        assert_eq!(sim.asked, 1, "the lock of the volume was taken again");
+        // It is not asked for any more, until it has failed again.
+        let asked = sim.asked_versions;
+        (0..3).for_each(|_| _ = sim.pass());
+        assert!(asked > 0 && sim.asked_versions == asked);
+    }
+}
+
+#[test]
 fn bricks_that_have_not_told_are_asked_again_and_not_at_each_look() {
     let silent = |code| finding(code, How::Unknown);
     let mut sim = Sim::new();
@@ -299,7 +336,10 @@ fn a_name_whose_class_is_that_of_another_storage_is_refused() {
     let mut object = sim.objects.remove("ns/s").unwrap();
     object["metadata"]["name"] = json!("external.s");
     sim.objects.insert("ns/external.s".to_owned(), object);
+    // They are those of the other.
+    sim.volume("pvc-1");
     sim.settle();
+    assert!(!sim.read()[0].is_held());
     assert_eq!((sim.condition("Ready").as_str(), sim.names().as_str()), ("False InvalidConfiguration", ""));
     assert!(
         sim.message("Ready").contains("kadalu.external.s, which is that of a storage named s"),

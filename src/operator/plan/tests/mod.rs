@@ -17,10 +17,11 @@ use super::*;
 use crate::{
     operator::{
         crd::Capacity,
-        probe::{asks_bricks, completed},
+        probe::{completed, depth_of},
         users::Volumes,
         world::{
-            ACCEPT, CHECK, Class, ClassNames, DriverView, FINALIZER, MANAGER, Object, STORAGE, Settings,
+            ACCEPT, CHECK, Class, ClassNames, DriverView, FINALIZER, Home, Identity, Limit, MANAGER, Object,
+            STORAGE, Settings,
         },
     },
     storage::check::{CODES, Facts, Finding, Outcome as How, Report, is_once},
@@ -46,6 +47,8 @@ struct Sim {
     looks: BTreeMap<String, u64>,
     /// How often the state of bricks was asked for.
     asked: usize,
+    /// How often, without them, which clients may load a volume.
+    asked_versions: usize,
     driver: DriverView,
     may_put_back: bool,
     told: Vec<String>,
@@ -84,15 +87,20 @@ fn ill(volume: &str, code: &'static str) -> Report {
 
 /// What the real check says of such a volume: what is looked at once stands in a report with all of it, or not at all, and
 /// where no server answers nothing of the volume does.
-fn as_checked(mut report: Report, bricks: bool) -> Report {
-    report.findings.retain(|finding| bricks || !is_once(finding.code));
-    report.facts.capacity = report.facts.capacity.filter(|_| bricks);
+fn as_checked(mut report: Report, depth: Depth) -> Report {
+    let is_asked = |code: &str| match depth {
+        Depth::Cheap => !is_once(code),
+        Depth::Versions => !is_once(code) || ["op-version", "client-version"].contains(&code),
+        Depth::Bricks => true,
+    };
+    report.findings.retain(|finding| is_asked(finding.code));
+    report.facts.capacity = report.facts.capacity.filter(|_| depth == Depth::Bricks);
     if report.of("server").all(|server| server.outcome == How::Failed) {
         report.findings.retain(|finding| finding.code == "server");
         report.facts = Facts::default();
         return report;
     }
-    for code in CODES.iter().map(|known| known.code).filter(|code| bricks && is_once(code)) {
+    for code in CODES.iter().map(|known| known.code).filter(|code| is_asked(code) && is_once(code)) {
         if report.of(code).next().is_none() {
             let outcome = if code == "quota-daemon" { How::Unknown } else { How::Ok };
             report.findings.push(finding(code, outcome));
@@ -132,6 +140,7 @@ impl Sim {
             reports: BTreeMap::new(),
             looks: BTreeMap::new(),
             asked: 0,
+            asked_versions: 0,
             driver: DriverView::Absent,
             may_put_back: true,
             told: Vec::new(),
@@ -228,16 +237,17 @@ impl Sim {
         done
     }
 
-    fn look(&mut self, Look { target, bricks }: Look) {
+    fn look(&mut self, Look { target, depth }: Look) {
         let of_server = self.clusters.get(&format!("{}/{}", target.servers[0], target.volume));
         let Some(found) = of_server.or(self.clusters.get(&target.volume)) else { return };
         let name = target.to_string();
         let before = self.reports.get(&name).cloned();
         let looks = self.looks.entry(name.clone()).or_default();
         *looks += 1;
-        let bricks = bricks && asks_bricks(before.as_deref(), *looks);
-        self.asked += usize::from(bricks);
-        self.reports.insert(name, completed(as_checked(found.clone(), bricks), before.as_deref()));
+        let depth = depth_of(depth, before.as_deref(), *looks);
+        self.asked += usize::from(depth == Depth::Bricks);
+        self.asked_versions += usize::from(depth == Depth::Versions);
+        self.reports.insert(name, completed(as_checked(found.clone(), depth), before.as_deref()));
     }
 
     fn act(&mut self, key: &str, action: Action) {

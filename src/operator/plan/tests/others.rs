@@ -145,6 +145,21 @@ fn a_storage_is_held_while_there_are_pvs_and_then_leaves_nothing() {
     sim.volumes.clear();
     sim.settle();
     assert_eq!(sim.objects.len(), 0);
+    // And of one that makes no sense: it is a typo, and they are there.
+    let mut sim = Sim::new();
+    sim.volume("pvc-1");
+    sim.create("ns", spec(json!({ "gluster_hots": "g1", "gluster_volname": "vol" })));
+    sim.settle();
+    assert_eq!(
+        (sim.read()[0].is_held(), sim.condition("Ready").as_str()),
+        (true, "False InvalidConfiguration")
+    );
+    sim.delete();
+    sim.settle();
+    assert_eq!((sim.objects.len(), sim.condition("Ready").as_str()), (1, "False HeldByVolumes"));
+    sim.volumes.clear();
+    sim.settle();
+    assert_eq!(sim.objects.len(), 0);
     // Killed when it had written the entry, and not yet the status.
     let mut sim = Sim::with(rfc());
     sim.object("ns").as_object_mut().unwrap().remove("status");
@@ -205,14 +220,16 @@ fn quota_is_what_the_driver_says() {
     sim.driver = DriverView::Failed("down".to_owned());
     sim.settle();
     assert_eq!(sim.condition("QuotaEnforced"), "Unknown DriverUnreachable");
-    let seen = |listed: &[&str], lacking: &[&str]| {
-        let handle = |name: &&str| format!("{ID}/{name}");
-        let lacking = lacking.iter().map(|name| (handle(name), "no quotad".to_owned()));
-        let listed = Arc::new(listed.iter().map(handle).collect());
-        let asked = Arc::new(BTreeSet::from(["pvc-1"].map(|name| handle(&name))));
-        DriverView::Seen { listed, asked, not_enforced: Arc::new(lacking.collect()), available: Some(7) }
+    let home = || Home::Known { of: identity("vol", ID), available: Some(7) };
+    let seen = |limits: &[(&str, Limit)]| {
+        let limits = limits.iter().map(|(name, limit)| (format!("{ID}/{name}"), limit.clone()));
+        let asked = Arc::new(BTreeSet::from([format!("{ID}/pvc-1")]));
+        DriverView::Seen { limits: Arc::new(limits.collect()), asked, home: home() }
     };
-    sim.driver = seen(&[], &[]);
+    let (well, off) = (|name| (name, Limit::Enforced), |name| (name, Limit::Off));
+    let late = |name| (name, Limit::Unknown("it is late".to_owned()));
+    let lacks = |name| (name, Limit::NotEnforced("no quotad".to_owned()));
+    sim.driver = seen(&[]);
     sim.settle();
     assert_eq!(sim.condition("QuotaEnforced"), "Unknown NoVolumes");
     // Nobody limits what somebody has written by hand, and nobody has said so.
@@ -230,7 +247,7 @@ fn quota_is_what_the_driver_says() {
         sim.message("QuotaEnforced")
             .contains(&format!("1 of 1 PVs are not known to the driver ({ID}/pvc-1)"))
     );
-    sim.driver = seen(&["pvc-1"], &[]);
+    sim.driver = seen(&[well("pvc-1")]);
     sim.settle();
     assert_eq!(sim.condition("QuotaEnforced"), "True Enforced");
     assert_eq!(sim.status().capacity.unwrap().available, Some(7));
@@ -238,19 +255,95 @@ fn quota_is_what_the_driver_says() {
     sim.volume("pvc-2");
     sim.settle();
     assert_eq!(sim.condition("QuotaEnforced"), "True Enforced");
-    sim.volumes.pop();
-    sim.driver = seen(&["pvc-1"], &["pvc-1", "of-another"]);
-    sim.settle();
-    assert_eq!(sim.condition("QuotaEnforced"), "False QuotaNotEnforced");
-    assert!(
-        sim.message("QuotaEnforced").contains("1 of 1 PVs")
-            && sim.message("QuotaEnforced").contains("no quotad")
-    );
+    for (limits, condition, said) in [
+        (&[well("pvc-1"), off("pvc-2")][..], "True Enforced", "the limits of all 1 PVs; 1 have no limit"),
+        (&[off("pvc-1"), off("pvc-2")], "False Off", "none of 2 PVs has a limit"),
+        (&[well("pvc-1"), late("pvc-2")], "Unknown QuotaUnknown", "of 1 of 2 PVs nobody tells: "),
+        (&[late("pvc-1")], "Unknown QuotaUnknown", "pvc-1: it is late; 1 made by hand"),
+        (&[well("pvc-2")], "Unknown NotListed", "1 of 2 PVs are not known"),
+        (&[late("pvc-1"), lacks("pvc-2")], "False QuotaNotEnforced", "1 of 2 PVs are not limited"),
+        (&[lacks("pvc-1"), lacks("of-another")], "False QuotaNotEnforced", "pvc-1: no quotad"),
+    ] {
+        sim.driver = seen(limits);
+        sim.settle();
+        assert_eq!(sim.condition("QuotaEnforced"), condition, "{limits:?}");
+        assert!(sim.message("QuotaEnforced").contains(said), "{}", sim.message("QuotaEnforced"));
+    }
     let mut off = rfc();
     off["quota"] = json!("off");
     sim.edit(off);
     sim.settle();
     assert_eq!(sim.condition("QuotaEnforced"), "False Off");
+}
+
+fn identity(volume: &str, id: &str) -> Identity {
+    Identity { volume: Some(volume.to_owned()), id: Some(id.to_owned()) }
+}
+
+#[test]
+fn a_storage_is_ready_when_the_driver_knows_it() {
+    let seen = |home| DriverView::Seen { limits: Arc::default(), asked: Arc::default(), home };
+    let known = |volume, id| seen(Home::Known { of: identity(volume, id), available: None });
+    let not_known = || seen(Home::NotKnown("there is no storage \"s\"".to_owned()));
+    let mut sim = Sim::new();
+    sim.driver = DriverView::NotAsked;
+    sim.create("ns", rfc());
+    for (driver, ready, said) in [
+        (DriverView::NotAsked, "Unknown Checking", ""),
+        (DriverView::Failed("down".to_owned()), "Unknown DriverNotReady", "the driver does not answer: down"),
+        (seen(Home::NotAsked), "Unknown DriverNotReady", "down"),
+        (not_known(), "Unknown DriverNotReady", "no storage \"s\"; the kubelet shows"),
+        (known("other", ID), "Unknown DriverNotReady", ""),
+        (known("vol", OTHER), "Unknown DriverNotReady", ""),
+    ] {
+        sim.driver = driver;
+        sim.settle();
+        assert_eq!((sim.condition("Ready").as_str(), sim.classes.len()), (ready, 2));
+        assert!(sim.message("Ready").contains(said), "{}", sim.message("Ready"));
+        // It is made, and nobody has to do anything.
+        assert!(sim.told.iter().all(|told| !told.starts_with("Ready")), "{:?}", sim.told);
+    }
+    sim.driver = known("vol", ID);
+    sim.settle();
+    assert_eq!(
+        (sim.condition("Ready").as_str(), sim.told.last().unwrap().as_str()),
+        ("True Ready", "Ready/Ready")
+    );
+    // What becomes of the driver is no news of the storage.
+    let before = sim.status().conditions.into_iter().find(|one| one.type_ == "Ready");
+    for driver in
+        [DriverView::NotAsked, DriverView::Failed("down".to_owned()), seen(Home::NotAsked), not_known()]
+    {
+        sim.driver = driver;
+        sim.settle();
+        assert_eq!(sim.status().conditions.into_iter().find(|one| one.type_ == "Ready"), before);
+    }
+    // After troubles of its own too, where the driver knows it.
+    sim.driver = known("vol", ID);
+    let well = sim.clusters.insert("vol".to_owned(), ill("vol", "server")).unwrap();
+    sim.settle();
+    assert_eq!(sim.condition("Ready"), "False Unreachable");
+    sim.clusters.insert("vol".to_owned(), well);
+    sim.settle();
+    assert_eq!(sim.condition("Ready"), "True Ready");
+    // Another volume: until the driver is told, it would make PVs on the other one.
+    sim.edit(spec(json!({ "gluster_hosts": ["g1", "g2"], "gluster_volname": "new" })));
+    sim.settle();
+    assert_eq!(
+        (sim.condition("Ready").as_str(), sim.info()["gluster_volname"].as_str()),
+        ("Unknown Checking", Some("new"))
+    );
+    sim.driver = known("new", OTHER);
+    sim.settle();
+    assert_eq!(sim.condition("Ready"), "True Ready");
+    sim.clusters.insert("new".to_owned(), report("new", ID));
+    sim.settle();
+    sim.object("ns")["metadata"]["annotations"] = json!({ ACCEPT: ID });
+    sim.settle();
+    assert_ne!(sim.condition("Ready"), "True Ready");
+    sim.driver = known("new", ID);
+    sim.settle();
+    assert_eq!(sim.condition("Ready"), "True Ready");
 }
 
 #[test]

@@ -23,9 +23,11 @@ impl Event {
         match self {
             Self::Seen => drop(sim.clusters.insert("vol".to_owned(), report("vol", ID))),
             Self::DriverAnswers => {
-                let listed = Arc::new(BTreeSet::from([format!("{ID}/pvc-1")]));
-                let (asked, not_enforced) = (listed.clone(), Arc::default());
-                sim.driver = DriverView::Seen { listed, asked, not_enforced, available: Some(9) };
+                let asked = Arc::new(BTreeSet::from([format!("{ID}/pvc-1")]));
+                let limits = asked.iter().map(|handle| (handle.clone(), Limit::Enforced)).collect();
+                let of = Identity { volume: Some("vol".to_owned()), id: Some(ID.to_owned()) };
+                let home = Home::Known { of, available: Some(9) };
+                sim.driver = DriverView::Seen { limits: Arc::new(limits), asked, home };
             }
             Self::Restart => sim.reports.clear(),
             Self::ClassDeleted => drop(sim.classes.remove(RFC)),
