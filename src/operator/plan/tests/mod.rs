@@ -31,6 +31,7 @@ use crate::{
 const ID: &str = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
 const OTHER: &str = "1a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
 const RFC: &str = "kadalu.external.s";
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// The API, the clusters and the driver, as far as the operator sees them.
 #[derive(Clone)]
