@@ -1,12 +1,15 @@
 //! Whether what is there is what the spec says.
 
 use super::{DRIFTED, Writer};
-use crate::operator::{
-    crd::Truth,
-    plan::{
-        accept::{Decision, Why, listed},
-        made::Made,
+use crate::{
+    operator::{
+        crd::Truth,
+        plan::{
+            accept::{Decision, Why, listed},
+            made::Made,
+        },
     },
+    storage::config::{Storage, StorageConfig},
 };
 
 impl Writer<'_> {
@@ -22,6 +25,9 @@ impl Writer<'_> {
                     Why::new("EditPending", "the edit is not in force yet: its volume is being looked at")
                 }
             }),
+            Decision::Replaced { config, .. } if self.waits_for_another(config) => {
+                Some(Why::new("EditPending", "the edit is not in force: another volume has taken the name"))
+            }
             _ => None,
         };
         let not_ours = self.not_ours.join("; ");
@@ -38,6 +44,11 @@ impl Writer<'_> {
                 self.set(DRIFTED, Truth::False, Why::new("InSync", "what is there is what the spec says"))
             }
         }
+    }
+
+    /// Whether the spec is another one than what is in force.
+    fn waits_for_another(&self, config: &StorageConfig) -> bool {
+        matches!(&self.world.object.config, Ok(Storage::External(wanted)) if **wanted != *config)
     }
 
     /// Of what others have changed; said for a while, so that somebody sees it.

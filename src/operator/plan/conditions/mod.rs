@@ -221,7 +221,8 @@ impl<'w> Writer<'w> {
                 Some(_) => {}
                 None => self.unknown(READY, "Checking", "the volume is being looked at"),
             },
-            Decision::InForce { config, .. } if self.is_still_replaced(config) => {}
+            Decision::InForce { config, .. } | Decision::Waits { current: Some(config), .. }
+                if self.is_still_replaced(config) => {}
             Decision::InForce { .. } | Decision::Waits { .. } => self.ready_as_seen(made),
         }
     }

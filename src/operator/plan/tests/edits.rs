@@ -318,6 +318,48 @@ fn an_edit_that_would_take_pvs_away_is_refused_and_says_why() {
     }
 }
 
+/// Nobody has told anything of it: a server that answers is no volume.
+#[test]
+fn a_volume_of_which_nobody_tells_is_not_taken_up() {
+    let mut sim = Sim::new();
+    let mut silent = report("vol", ID);
+    silent.facts.id = None;
+    sim.clusters.insert("vol".to_owned(), silent.clone());
+    sim.create("ns", rfc());
+    sim.settle();
+    assert_eq!((sim.condition("Ready").as_str(), sim.names().as_str()), ("False NotSeen", ""));
+    // By its volfile it is known, where the servers tell no id.
+    silent.facts.digest = Some("sha256:07".to_owned());
+    sim.clusters.insert("vol".to_owned(), silent);
+    sim.settle();
+    assert_eq!((sim.condition("Ready").as_str(), sim.classes.len()), ("True Ready", 2));
+}
+
+/// Why it waits is known until somebody has looked again.
+#[test]
+fn a_restart_does_not_forget_why_an_edit_waits() {
+    let mut sim = Sim::with(rfc());
+    sim.volume("pvc-1");
+    sim.clusters.insert("h1:24007/vol".to_owned(), report("vol", OTHER));
+    let strange = spec(json!({ "gluster_hosts": "h1", "gluster_volname": "vol" }));
+    sim.edit(strange.clone());
+    sim.settle();
+    assert_eq!(sim.condition("Drifted"), "True ClusterChanged");
+    let (before, told) = (sim.objects.clone(), sim.told.clone());
+    let clusters = std::mem::take(&mut sim.clusters);
+    sim.restart();
+    sim.settle();
+    assert_eq!((&sim.objects, &sim.told), (&before, &told));
+    sim.clusters = clusters;
+    sim.settle();
+    assert_eq!((&sim.objects, &sim.told), (&before, &told));
+    // Of another edit it is not known.
+    sim.clusters.clear();
+    sim.edit(spec(json!({ "gluster_hosts": "h2", "gluster_volname": "vol" })));
+    sim.settle();
+    assert_eq!(sim.condition("Drifted"), "True EditPending");
+}
+
 #[test]
 fn a_class_of_another_kind_is_made_anew_with_what_others_put_on_it() {
     let mut sim = Sim::with(rfc());
