@@ -311,7 +311,7 @@ mod tests {
                 sleep_until(asking.due().unwrap()).await;
             }
             // After 2, 4, 8, 16 and 32 seconds or up to a fifth less; at the latest after 64 more.
-            assert!((7..=8).contains(&times), "{times}");
+            assert!((6..=7).contains(&times), "{times}");
             assert!(begun.elapsed() >= FORGIVEN);
             assert!(asking.answered(said(&["a"], 1)).is_empty());
             assert!(matches!(asking.view("s"), DriverView::Seen { home, .. } if home == known(1)));

@@ -129,14 +129,15 @@ impl Collector for Figures {
             "Whether a condition of a storage holds",
             conditions,
         )?;
-        // Two storages may have the same volume.
-        let mut assumptions = BTreeMap::<_, f64>::new();
-        for (key, value) in shown.iter().flat_map(|one| &one.assumptions) {
-            let worst = assumptions.entry(key).or_insert(*value);
-            *worst = worst.min(*value);
-        }
-        let assumptions = assumptions.into_iter().map(|((volume, check), value)| {
-            (vec![("check", (*check).to_owned()), ("volume", volume.clone())], value)
+        let assumptions = shown.iter().flat_map(|one| {
+            let labels = |volume: &String, check: &str| {
+                vec![
+                    ("storage", one.storage.clone()),
+                    ("volume", volume.clone()),
+                    ("check", check.to_owned()),
+                ]
+            };
+            one.assumptions.iter().map(move |((volume, check), value)| (labels(volume, check), *value))
         });
         let help = "Whether an assumption about a volume is met: 1, 0, or 0.5 for a warning";
         gauges(&mut encoder, "kadalu_assumption", help, assumptions)
@@ -207,7 +208,19 @@ mod tests {
         let (leader, leads) = watch::channel(false);
         let troubles = Troubles::default();
         let figures = Figures::new(leads, troubles.clone());
-        figures.show(vec![Shown::of(&object, &[Look { target, depth: Depth::Cheap }], &reports)]);
+        let look = Look { target: target.clone(), depth: Depth::Cheap };
+        let shown = Shown::of(&object, &[look], &reports);
+        // A volume of the same name, in another cluster: two series.
+        let other = Target { check: Some("other".to_owned()), ..target };
+        let well = Report {
+            volume: "vol".to_owned(),
+            findings: vec![finding("server", Outcome::Ok)],
+            facts: Facts::default(),
+        };
+        let reports = BTreeMap::from([(other.to_string(), Arc::new(well))]);
+        let object = Object { name: "t".to_owned(), ..object };
+        let other = Shown::of(&object, &[Look { target: other, depth: Depth::Cheap }], &reports);
+        figures.show(vec![shown, other]);
         leader.send_replace(true);
         figures.reconciled();
         troubles.set("storages", Some("no such resource".to_owned()));
@@ -218,9 +231,10 @@ mod tests {
             "kadalu_operator_errors_total{} 1",
             r#"kadalu_storage_condition{storage="ns/s",condition="Ready"} 1.0"#,
             r#"kadalu_storage_condition{storage="ns/s",condition="Drifted"} 0.0"#,
-            r#"kadalu_assumption{check="server",volume="vol"} 0.0"#,
-            r#"kadalu_assumption{check="layout",volume="vol"} 0.5"#,
-            r#"kadalu_assumption{check="tls",volume="vol"} 1.0"#,
+            r#"kadalu_assumption{storage="ns/s",volume="vol",check="server"} 0.0"#,
+            r#"kadalu_assumption{storage="ns/t",volume="vol",check="server"} 1.0"#,
+            r#"kadalu_assumption{storage="ns/s",volume="vol",check="layout"} 0.5"#,
+            r#"kadalu_assumption{storage="ns/s",volume="vol",check="tls"} 1.0"#,
         ] {
             assert!(text.lines().any(|found| found == line), "{line:?} is not in\n{text}");
         }

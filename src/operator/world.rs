@@ -112,7 +112,10 @@ pub struct Object {
 impl Object {
     /// Reads an object of the API. Whatever somebody has written as its status, one that makes no sense counts as none.
     pub fn read(object: &DynamicObject) -> Self {
-        let metadata = json!({ "name": object.name_any(), "namespace": object.namespace() });
+        // By its marks the words of its user are told from the defaults of kadalu's definition of the kind.
+        let metadata = json!({
+            "name": object.name_any(), "namespace": object.namespace(), "uid": object.uid(), "annotations": object.annotations(),
+        });
         let spec = object.data.get("spec").cloned().unwrap_or_default();
         let whole = json!({ "apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec });
         let status = object.data.get("status").cloned().unwrap_or_default();

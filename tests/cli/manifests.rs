@@ -165,11 +165,81 @@ fn the_operator_has_no_privilege() {
             }
         }
     }
+    // By its declared ports the scheduler keeps a second one from the node, where it could not listen.
+    let declared = containers.iter().flat_map(|container| list(&container["ports"]));
+    let declared: BTreeSet<_> = declared.map(|port| port["containerPort"].as_u64()).collect();
+    assert_eq!(declared, BTreeSet::from([Some(9761), Some(9763)]));
     // What /healthz tells of the API is mended by no restart.
     assert!(operator["livenessProbe"].is_null());
     let ready = &operator["readinessProbe"]["httpGet"];
     assert_eq!(ready["path"], "/healthz");
     assert_eq!(ready["port"].to_string(), flag(operator, "--metrics-address=127.0.0.1:"));
+}
+
+/// A patch of RFC 6902, as far as components have it.
+fn patched(object: &mut Value, operation: &Value) {
+    let path = text(&operation["path"]);
+    let (parent, key) = path.rsplit_once('/').expect("a path");
+    if operation["op"] == "test" {
+        return assert_eq!(object.pointer(path), Some(&operation["value"]), "{path}");
+    }
+    let parent = object.pointer_mut(parent).unwrap_or_else(|| panic!("there is no {parent}"));
+    let there = parent.get(key).is_some() || key.parse().is_ok_and(|at: usize| parent.get(at).is_some());
+    match (text(&operation["op"]), parent) {
+        ("add", Value::Array(items)) if key == "-" => items.push(operation["value"].clone()),
+        ("add", Value::Object(fields)) if !there => {
+            fields.insert(key.to_owned(), operation["value"].clone());
+        }
+        ("replace", Value::Array(items)) if there => {
+            items[key.parse::<usize>().expect("a number")] = operation["value"].clone();
+        }
+        ("remove", Value::Object(fields)) if there => drop(fields.remove(key)),
+        (operation, parent) => panic!("{operation} {path}: {parent}"),
+    }
+}
+
+/// With the component, on the node's address; and the example finds all that tell any.
+#[test]
+fn metrics_are_told_where_the_example_scrapes_them() {
+    let mut objects = objects("");
+    for patch in list(&self::objects("components/metrics")[0]["patches"]) {
+        let is = |object: &&mut Value| {
+            object["kind"] == patch["target"]["kind"] && object["metadata"]["name"] == patch["target"]["name"]
+        };
+        let object = objects.iter_mut().find(is).expect("it is there");
+        let operations: Value = serde_saphyr::from_str(text(&patch["patch"])).expect("a patch");
+        list(&operations).iter().for_each(|operation| patched(object, operation));
+    }
+    let examples = self::objects("examples");
+    let monitor = examples.iter().find(|object| object["kind"] == "PodMonitor").expect("it is there");
+    let endpoint = &monitor["spec"]["podMetricsEndpoints"][0];
+    assert_eq!(
+        (&monitor["metadata"]["namespace"], &endpoint["path"]),
+        (&"kadalu".into(), &"/metrics".into())
+    );
+    let chosen = &monitor["spec"]["selector"]["matchExpressions"][0];
+    let mut scraped = BTreeSet::new();
+    for object in objects.iter().filter(|object| object["spec"]["template"].is_object()) {
+        let template = &object["spec"]["template"];
+        for container in list(&template["spec"]["containers"]) {
+            let flag = list(&container["args"]).iter().find_map(|word| text(word).strip_prefix("--metrics"));
+            let Some(address) = flag else { continue };
+            let (_, address) = address.split_once('=').expect("an address");
+            let port = address.strip_prefix("$(HOST_IP):").unwrap_or_else(|| panic!("{address}"));
+            let named = list(&container["ports"]).iter().find(|named| named["name"] == endpoint["port"]);
+            assert_eq!(named.expect("a port")["containerPort"].to_string(), port);
+            let host = list(&container["env"]).iter().find(|variable| variable["name"] == "HOST_IP");
+            assert_eq!(host.expect("it is there")["valueFrom"]["fieldRef"]["fieldPath"], "status.hostIP");
+            // Without a host it is the pod's address, which is the node's.
+            let probe = &container["readinessProbe"]["httpGet"];
+            assert!(template["spec"]["hostNetwork"] == true && probe["host"].is_null());
+            assert_eq!(probe["port"].to_string(), port);
+            let pod = &template["metadata"]["labels"][text(&chosen["key"])];
+            assert!(list(&chosen["values"]).contains(pod), "{pod}");
+            scraped.insert(text(&container["name"]).to_owned());
+        }
+    }
+    assert_eq!(scraped, BTreeSet::from(["mountd".to_owned(), "operator".to_owned()]));
 }
 
 /// `kadalu crd` is for those who have the binary alone.

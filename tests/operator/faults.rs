@@ -1,6 +1,6 @@
 //! An API or a driver with faults, and restarts.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::json;
 
@@ -40,6 +40,32 @@ async fn errors_of_the_api_are_retried_and_nothing_is_told_twice() {
     let told = told(&api);
     assert_eq!(told.len(), told.iter().collect::<BTreeSet<_>>().len(), "{told:?}");
     assert_eq!(condition(&api, STORAGE, "Ready"), "True Ready");
+    operator.stop().await;
+}
+
+/// Pauses of 0.5, 1, 2 … 32 s, and then of a minute, each of them or up to a fifth less.
+#[tokio::test(start_paused = true)]
+async fn retries_are_more_and_more_seldom_and_go_on_each_minute() {
+    let (api, script) = (Api::start().await, Script::default());
+    script.set("volume_name", report("volume_name", ID));
+    api.put(STORAGE, rfc());
+    let line = "PATCH storageclasses kadalu.external.ext-storage";
+    api.fail(line, 40, 500);
+    let operator = Operator::start_paused(&api, "a", &script);
+    let tried = || api.requests(line);
+    until("it has begun", || tried() > 0).await;
+    for (minutes, expected) in [(1, 7..=9), (9, 15..=20), (20, 34..=45)] {
+        tokio::time::sleep(Duration::from_secs(60 * minutes)).await;
+        assert!(expected.contains(&tried()), "{minutes}: {}", tried());
+    }
+    // What has worked begins anew.
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    until_condition(&api, STORAGE, "Ready", "True Ready").await;
+    let before = tried();
+    api.fail(line, 3, 500);
+    api.remove(RFC);
+    until("it was put back", || api.get(RFC).is_some()).await;
+    assert_eq!(tried(), before + 4);
     operator.stop().await;
 }
 

@@ -73,6 +73,31 @@ async fn objects_and_lists_of_kadalu_are_taken_over_and_others_left_alone() {
     operator.stop().await;
 }
 
+/// As kadalu's definition of the kind has them stored: of each pair one is a default, which nobody wrote.
+#[tokio::test]
+async fn defaults_of_kadalu_are_no_words_of_the_user() {
+    let (api, script) = (Api::start().await, Script::default());
+    script.set("volume_name", report("volume_name", ID));
+    let pairs = [
+        ("newer", false, "non-native", true),
+        ("older", true, "native", true),
+        ("pool", false, "native", false),
+    ];
+    for (name, single, format, _) in pairs {
+        let spec = json!({
+            "type": "External", "pvReclaimPolicy": "delete", "single_pv_per_pool": single, "kadalu_format": format,
+            "details": { "gluster_hosts": ["node1"], "gluster_volname": "volume_name" },
+        });
+        api.put(&STORAGE.replace("ext-storage", name), json!({ "spec": spec }));
+    }
+    let operator = Operator::start(&api, "a", &script).await;
+    for (name, _, _, whole) in pairs {
+        until_condition(&api, &STORAGE.replace("ext-storage", name), "Ready", "True Ready").await;
+        assert_eq!(entry(&api, name)["single_pv_per_pool"], whole, "{name}");
+    }
+    operator.stop().await;
+}
+
 #[tokio::test]
 async fn edits_take_effect_or_say_why_not() {
     let (api, script, operator) = ready().await;

@@ -143,7 +143,16 @@ pub(super) fn decide(world: &World<'_>) -> Decision {
             why: Some(Why::new("KindChanged", message)),
         };
     }
+    let is_of_it = same && !volume;
+    // Also where nobody is on it: who edits something else does not accept another volume.
+    if is_of_it && let Decision::Replaced { config, id } = in_force(world, current.clone()) {
+        return Decision::Replaced { config, id };
+    }
     match candidate(world, &wanted) {
+        // The look at what is in force tells it too, soon.
+        Ok(Some(id)) if is_of_it && is_another(world, &id) => {
+            Decision::Waits { wanted: Some(wanted), current: Some(current), why: None }
+        }
         Ok(id) if users.is_some() && object.status.volume_id != id => {
             let message = format!(
                 "{} of the volume with the id {}, and the new servers have {}: name servers of the cluster that it was, and \
@@ -174,17 +183,20 @@ fn first(world: &World<'_>, wanted: Box<StorageConfig>) -> Decision {
 
 /// What concerns the same volume as before is in force, unless that is another one now.
 fn in_force(world: &World<'_>, config: Box<StorageConfig>) -> Decision {
-    let status = &world.object.status;
     let told = world
         .reports
         .get(&Target::of(world.object, &config).to_string())
         .and_then(|report| report.facts.id.clone());
-    match (told, &status.volume_id) {
-        (Some(id), Some(known)) if id != *known && world.object.accept.as_ref() != Some(&id) => {
-            Decision::Replaced { config, id }
-        }
-        (told, _) => Decision::InForce { config, volume_id: told },
+    match told {
+        Some(id) if is_another(world, &id) => Decision::Replaced { config, id },
+        told => Decision::InForce { config, volume_id: told },
     }
+}
+
+/// Whether this is the id of another volume than the storage's, and nobody has accepted it.
+fn is_another(world: &World<'_>, id: &String) -> bool {
+    let known = world.object.status.volume_id.as_ref();
+    known.is_some_and(|known| known != id) && world.object.accept.as_ref() != Some(id)
 }
 
 /// Whether a server of an edit may be of another cluster: then mounts could go there. Known ones are not, and of others a look

@@ -57,6 +57,37 @@ fn faults_are_said_and_the_last_good_one_stays() {
     assert_eq!(sim.condition("Ready"), "True Ready");
 }
 
+/// The pairs that kadalu's definitions of the kind leave in the store: the second of each may be nobody's word.
+#[test]
+fn defaults_of_kadalu_are_no_words_of_the_user() {
+    let with = |single: bool, format: &str| {
+        let mut spec = rfc();
+        spec["single_pv_per_pool"] = json!(single);
+        spec["kadalu_format"] = json!(format);
+        spec["pvReclaimPolicy"] = json!("delete");
+        spec
+    };
+    for (single, format, whole) in
+        [(false, "non-native", true), (true, "native", true), (false, "native", false)]
+    {
+        let mut sim = Sim::with(with(single, format));
+        assert_eq!(sim.condition("Ready"), "True Ready", "{single} {format}");
+        assert_eq!(sim.info()["single_pv_per_pool"], whole, "{single} {format}");
+        // What was applied is what its user wrote.
+        let mut words = with(single, format);
+        sim.object("ns")["metadata"]["annotations"] =
+            json!({ LAST_APPLIED: json!({ "spec": words }).to_string() });
+        sim.settle();
+        let ready = if whole { "False InvalidConfiguration" } else { "True Ready" };
+        assert_eq!(sim.condition("Ready"), ready, "{single} {format}");
+        words.as_object_mut().unwrap().remove(if single { "kadalu_format" } else { "single_pv_per_pool" });
+        sim.object("ns")["metadata"]["annotations"] =
+            json!({ LAST_APPLIED: json!({ "spec": words }).to_string() });
+        sim.settle();
+        assert_eq!(sim.condition("Ready"), "True Ready", "{single} {format}");
+    }
+}
+
 #[test]
 fn classes_are_made_only_of_a_volume_that_was_seen_and_is_fit() {
     for (code, ready) in [("server", "False Unreachable"), ("layout", "False AssumptionsNotMet")] {
@@ -285,6 +316,48 @@ fn an_edit_that_would_take_pvs_away_is_refused_and_says_why() {
         assert_eq!(sim.condition("Drifted"), "False InSync");
         assert_ne!(sim.entries, before.1);
     }
+}
+
+/// Nobody has told anything of it: a server that answers is no volume.
+#[test]
+fn a_volume_of_which_nobody_tells_is_not_taken_up() {
+    let mut sim = Sim::new();
+    let mut silent = report("vol", ID);
+    silent.facts.id = None;
+    sim.clusters.insert("vol".to_owned(), silent.clone());
+    sim.create("ns", rfc());
+    sim.settle();
+    assert_eq!((sim.condition("Ready").as_str(), sim.names().as_str()), ("False NotSeen", ""));
+    // By its volfile it is known, where the servers tell no id.
+    silent.facts.digest = Some("sha256:07".to_owned());
+    sim.clusters.insert("vol".to_owned(), silent);
+    sim.settle();
+    assert_eq!((sim.condition("Ready").as_str(), sim.classes.len()), ("True Ready", 2));
+}
+
+/// Why it waits is known until somebody has looked again.
+#[test]
+fn a_restart_does_not_forget_why_an_edit_waits() {
+    let mut sim = Sim::with(rfc());
+    sim.volume("pvc-1");
+    sim.clusters.insert("h1:24007/vol".to_owned(), report("vol", OTHER));
+    let strange = spec(json!({ "gluster_hosts": "h1", "gluster_volname": "vol" }));
+    sim.edit(strange.clone());
+    sim.settle();
+    assert_eq!(sim.condition("Drifted"), "True ClusterChanged");
+    let (before, told) = (sim.objects.clone(), sim.told.clone());
+    let clusters = std::mem::take(&mut sim.clusters);
+    sim.restart();
+    sim.settle();
+    assert_eq!((&sim.objects, &sim.told), (&before, &told));
+    sim.clusters = clusters;
+    sim.settle();
+    assert_eq!((&sim.objects, &sim.told), (&before, &told));
+    // Of another edit it is not known.
+    sim.clusters.clear();
+    sim.edit(spec(json!({ "gluster_hosts": "h2", "gluster_volname": "vol" })));
+    sim.settle();
+    assert_eq!(sim.condition("Drifted"), "True EditPending");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Storages in a small world of their own: what is planned is done, and seen in the next pass.
 
+mod bounds;
 mod edits;
+mod names;
 mod others;
 mod properties;
 
@@ -31,6 +33,7 @@ use crate::{
 const ID: &str = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
 const OTHER: &str = "1a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
 const RFC: &str = "kadalu.external.s";
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// The API, the clusters and the driver, as far as the operator sees them.
 #[derive(Clone)]
@@ -177,6 +180,18 @@ impl Sim {
 
     fn delete(&mut self) {
         self.object("ns")["metadata"]["deletionTimestamp"] = json!("2026-01-02T00:00:00Z");
+    }
+
+    /// Somebody deletes the one of a namespace, if it is there: what nobody holds is gone at once.
+    fn gone(&mut self, namespace: &str) {
+        let key = format!("{namespace}/s");
+        let is_held = self.read().iter().any(|object| object.key() == key && object.is_held());
+        match self.objects.get_mut(&key) {
+            Some(object) if is_held => {
+                object["metadata"]["deletionTimestamp"] = json!("2026-01-02T00:00:00Z")
+            }
+            _ => drop(self.objects.remove(&key)),
+        }
     }
 
     /// A PV of ours.

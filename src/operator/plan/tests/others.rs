@@ -40,6 +40,38 @@ fn a_volume_that_was_made_anew_is_never_taken_silently() {
     assert_eq!(sim.condition("Ready"), "False VolumeReplaced");
 }
 
+/// Whoever edits something else has not accepted it, although there are no PVs yet.
+#[test]
+fn an_edit_does_not_accept_a_volume_that_was_made_anew() {
+    let mut whole = rfc();
+    whole["single_pv_per_pool"] = json!(true);
+    let mut sim = Sim::with(rfc());
+    let before = sim.entries.clone();
+    sim.clusters.insert("vol".to_owned(), report("vol", OTHER));
+    // The edit is the first to be looked at.
+    sim.edit(whole);
+    sim.settle();
+    assert_eq!((sim.condition("Ready").as_str(), &sim.entries), ("False VolumeReplaced", &before));
+    assert_eq!(
+        (sim.status().volume_id.as_deref(), sim.condition("Drifted").as_str()),
+        (Some(ID), "True EditPending")
+    );
+    let (before, told) = (sim.objects.clone(), sim.told.len());
+    sim.restart();
+    sim.settle();
+    assert_eq!((&sim.objects, sim.told.len()), (&before, told));
+    sim.object("ns")["metadata"]["annotations"] = json!({ ACCEPT: OTHER });
+    sim.settle();
+    assert_eq!(
+        (sim.condition("Ready").as_str(), sim.condition("Drifted").as_str()),
+        ("True Ready", "False InSync")
+    );
+    assert_eq!(
+        (&sim.info()["gluster_volume_id"], sim.status().volume_id.as_deref()),
+        (&json!(OTHER), Some(OTHER))
+    );
+}
+
 #[test]
 fn what_is_ours_is_put_back_and_what_is_not_is_left_alone() {
     let mut sim = Sim::with(rfc());
@@ -173,33 +205,6 @@ fn a_storage_is_held_while_there_are_pvs_and_then_leaves_nothing() {
     sim.settle();
     sim.delete();
     assert_eq!(sim.pass(), 0);
-}
-
-#[test]
-fn of_two_of_one_name_the_older_has_it_and_the_younger_follows() {
-    let mut sim = Sim::new();
-    sim.create("a-first", rfc());
-    sim.create("ns", spec(json!({ "gluster_hosts": "g1", "gluster_volname": "new" })));
-    sim.settle();
-    assert_eq!(sim.condition("Ready"), "False NameTaken");
-    assert!(sim.message("Ready").contains("a-first/s"));
-    assert_eq!(sim.info()["gluster_volname"], "vol");
-    sim.object("a-first")["metadata"]["deletionTimestamp"] = json!("2026-01-02T00:00:00Z");
-    sim.settle();
-    assert_eq!(
-        (sim.condition("Ready").as_str(), &sim.info()["gluster_volname"]),
-        ("True Ready", &json!("new"))
-    );
-    assert_eq!(sim.classes[RFC].storage.as_deref(), Some("ns/s"));
-    // A storage of another kind takes no name.
-    let mut sim = Sim::new();
-    sim.create("a-first", json!({ "type": "Replica3", "storage": [] }));
-    sim.create("ns", rfc());
-    sim.settle();
-    assert_eq!(
-        (sim.condition("Ready").as_str(), sim.objects["a-first/s"].get("status")),
-        ("True Ready", None)
-    );
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! The status of a storage.
 
+mod drifted;
+mod quota;
+
 use std::collections::BTreeSet;
 
 use super::{
     Action,
-    accept::{Decision, Why, found, listed, of_volume, reachable, replaced, said, unfit},
+    accept::{Decision, Why, found, of_volume, reachable, replaced, said, unfit},
     made::{Made, changed},
     written,
 };
@@ -12,12 +15,11 @@ use crate::{
     operator::{
         crd::{Change, Condition, KadaluStorageStatus, StatusFinding, Truth},
         probe::has_bricks,
-        world::{CONFIG_MAP, DriverView, Home, Limit, Target, World, shown},
+        world::{CONFIG_MAP, DriverView, Home, Target, World, shown},
     },
     storage::{
         check::{Outcome, Report},
         config::StorageConfig,
-        record::QuotaPolicy,
     },
     transport::MAX_SERVERS,
 };
@@ -204,149 +206,6 @@ impl<'w> Writer<'w> {
         self.set(ASSUMPTIONS, truth, why);
     }
 
-    /// `QuotaEnforced`, and what further PVs may have.
-    fn quota(&mut self, config: Option<&StorageConfig>) {
-        let Some(config) = config else {
-            return self.unknown(QUOTA, "NotObserved", "the storage is not in force");
-        };
-        let handles = &self.world.users.handles;
-        let by_hand = match self.world.users.by_hand.len() {
-            0 => String::new(),
-            number => format!("; {number} made by hand have no limit"),
-        };
-        match &self.world.driver {
-            DriverView::NotAsked => return,
-            DriverView::Seen { home: Home::Known { available: available @ Some(_), .. }, .. } => {
-                self.status.capacity.get_or_insert_default().available = *available;
-            }
-            _ => {}
-        }
-        if config.is_whole() {
-            return self.set(
-                QUOTA,
-                Truth::True,
-                Why::new("WholeVolume", "a PV is the whole of the volume: its size is the limit"),
-            );
-        }
-        if config.parameters.quota == Some(QuotaPolicy::Off) {
-            return self.set(QUOTA, Truth::False, Why::new("Off", "quota is off: no limit is set"));
-        }
-        match &self.world.driver {
-            DriverView::NotAsked => {}
-            DriverView::Absent => {
-                self.unknown(QUOTA, "NotObserved", "there is no driver to ask: see --csi of kadalu operator")
-            }
-            DriverView::Failed(why) => self.unknown(QUOTA, "DriverUnreachable", why),
-            DriverView::Seen { .. } if handles.is_empty() => {
-                self.unknown(
-                    QUOTA,
-                    "NoVolumes",
-                    &format!("there are no PVs yet that the driver has made{by_hand}"),
-                );
-            }
-            DriverView::Seen { limits, asked, .. } => {
-                let (mut lacking, mut doubtful, mut missing) = (Vec::new(), Vec::new(), Vec::new());
-                let (mut off, mut is_new) = (0, false);
-                for handle in handles {
-                    match limits.get(handle) {
-                        Some(Limit::Enforced) => {}
-                        Some(Limit::Off) => off += 1,
-                        Some(Limit::NotEnforced(why)) => lacking.push(format!("{handle}: {why}")),
-                        Some(Limit::Unknown(why)) => doubtful.push(format!("{handle}: {why}")),
-                        None if asked.contains(handle) => missing.push(handle),
-                        // It is younger than the answer: the next one tells.
-                        None => is_new = true,
-                    }
-                }
-                let all = handles.len();
-                let (truth, reason, message) = if !lacking.is_empty() {
-                    let number = lacking.len();
-                    let message = format!("{number} of {all} PVs are not limited: {}", listed(lacking, "; "));
-                    (Truth::False, "QuotaNotEnforced", message)
-                } else if !missing.is_empty() {
-                    let number = missing.len();
-                    let missing = listed(missing.into_iter().cloned().collect(), ", ");
-                    let message = format!(
-                        "{number} of {all} PVs are not known to the driver ({missing}): their volume does not answer it, or \
-                         another driver has made them"
-                    );
-                    (Truth::Unknown, "NotListed", message)
-                } else if !doubtful.is_empty() {
-                    let number = doubtful.len();
-                    let message =
-                        format!("of {number} of {all} PVs nobody tells: {}", listed(doubtful, "; "));
-                    (Truth::Unknown, "QuotaUnknown", message)
-                } else if is_new {
-                    return;
-                } else if off == all {
-                    let message = format!("none of {all} PVs has a limit: quota was off when they were made");
-                    (Truth::False, "Off", message)
-                } else {
-                    let limited = all - off;
-                    let off = match off {
-                        0 => String::new(),
-                        off => format!("; {off} have no limit: quota was off when they were made"),
-                    };
-                    let message = format!("every brick enforces the limits of all {limited} PVs{off}");
-                    (Truth::True, "Enforced", message)
-                };
-                self.set(QUOTA, truth, Why::new(reason, message + &by_hand));
-            }
-        }
-    }
-
-    /// `Drifted`: what is there is not what the spec says, or was not.
-    fn drifted(&mut self, decision: &Decision, made: Option<&Made>) {
-        let edit = match decision {
-            Decision::Waits { current: Some(_), why, .. } => Some(match (why, self.kept(DRIFTED)) {
-                (Some(why), _) => Why::new(&why.reason, format!("the edit is not in force: {}", why.message)),
-                (None, Some(kept)) if kept.status == Truth::True => {
-                    Why::new(&kept.reason, kept.message.clone())
-                }
-                (None, _) => {
-                    Why::new("EditPending", "the edit is not in force yet: its volume is being looked at")
-                }
-            }),
-            _ => None,
-        };
-        let not_ours = self.not_ours.join("; ");
-        let whys =
-            [edit, (!not_ours.is_empty()).then(|| Why::new("ClassNotOurs", not_ours)), self.put_back()];
-        let mut whys = whys.into_iter().flatten();
-        match whys.next() {
-            Some(first) => {
-                let message = [first.message].into_iter().chain(whys.map(|why| why.message)).collect();
-                self.set(DRIFTED, Truth::True, Why { reason: first.reason, message: listed(message, "; ") });
-            }
-            None if made.is_none() => self.unknown(DRIFTED, "NotObserved", "nothing is in force yet"),
-            None => {
-                self.set(DRIFTED, Truth::False, Why::new("InSync", "what is there is what the spec says"))
-            }
-        }
-    }
-
-    /// Of what others have changed; said for a while, so that somebody sees it.
-    fn put_back(&self) -> Option<Why> {
-        let drifted = self.status.conditions.iter().find(|one| one.type_ == DRIFTED);
-        let was = |reason: &str| drifted.is_some_and(|one| one.reason == reason);
-        let differing = [self.restored.as_slice(), &self.withheld].concat().join("; ");
-        match differing.is_empty() {
-            true if self.world.may_put_back => None,
-            true => {
-                let said = drifted.filter(|_| was("Restored") || was("Contested"))?;
-                Some(Why::new(&said.reason, said.message.clone()))
-            }
-            false if was("Contested") || !self.withheld.is_empty() => Some(Why::new(
-                "Contested",
-                format!(
-                    "{differing} again and again; it is put back after longer and longer pauses: see by its metadata.managedFields \
-                     who changes it"
-                ),
-            )),
-            false => Some(Why::new("Restored", format!("{differing}, and is put back"))),
-        }
-    }
-
     fn ready(&mut self, decision: &Decision, made: Option<&Made>) {
         match decision {
             Decision::Rival(rival) => self.ready_not(Why::new(
@@ -362,7 +221,8 @@ impl<'w> Writer<'w> {
                 Some(_) => {}
                 None => self.unknown(READY, "Checking", "the volume is being looked at"),
             },
-            Decision::InForce { config, .. } if self.is_still_replaced(config) => {}
+            Decision::InForce { config, .. } | Decision::Waits { current: Some(config), .. }
+                if self.is_still_replaced(config) => {}
             Decision::InForce { .. } | Decision::Waits { .. } => self.ready_as_seen(made),
         }
     }
