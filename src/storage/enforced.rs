@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     mount::source::shortened,
-    volfile::{Address, Kind, Role},
+    volfile::{Address, Kind, Role, printable},
 };
 
 /// A quotad that has said nothing for longer does not run.
@@ -149,7 +149,7 @@ impl fmt::Display for Doubt {
 
 /// What a brick says, for people.
 fn words(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { ' ' } else { char }).take(MAX_WORDS).collect()
+    printable(&text.replace('\n', " ")).take(MAX_WORDS).collect()
 }
 
 /// What is wrong on which bricks, in a sentence without an end; bricks of the same lack together.
