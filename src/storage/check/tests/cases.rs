@@ -110,12 +110,7 @@ pub(super) const CASES: &[Case] = {
         ("features", |h| set(h, "features.quota", "on"), Warning, "gluster volume quota vol disable"),
         ("features", |h| set(h, "auth.allow", "10.0.0.*"), Warning, "auth.allow is 10.0.0.*"),
         ("features", |h| h.shape.as_mut().unwrap().kind.snapshots = true, Warning, ".snaps"),
-        (
-            "features",
-            |h| h.shape.as_mut().unwrap().types.extend(["features/cdc".to_owned()]),
-            Warning,
-            "compressed",
-        ),
+        ("features", |h| has(h, "features/cdc"), Warning, "compressed"),
         (
             "op-version",
             |h| h.window = Some(Window::From(11)),
@@ -167,13 +162,32 @@ pub(super) const CASES: &[Case] = {
         (
             "brick-port",
             |h| {
-                h.bricks[0].port =
-                    Port::Closed { at: socket(0, 49160), why: "no answer within 5s".into(), tls: false };
+                let why = Failure { cause: Cause::Silence, why: "no answer within 5s".into() };
+                h.bricks[0].port = Port::Closed { at: socket(0, 49160), why };
             },
             Warning,
             "10.0.0.1:49160: no answer within 5s: let this host and every node reach server-0",
         ),
-        ("brick-port", |h| h.bricks[0].port = Port::Unasked("no such name".into()), Warning, "no such name"),
+        (
+            "brick-port",
+            |h| unasked(h, Cause::Name),
+            Warning,
+            "no luck: give this host and every node a name service",
+        ),
+        (
+            "brick-port",
+            |h| unasked(h, Cause::Silence),
+            Warning,
+            "no luck: let this host and every node reach glusterd",
+        ),
+        ("brick-port", |h| unasked(h, Cause::Tls), Warning, "no luck: see the finding tls"),
+        ("brick-port", |h| unasked(h, Cause::Other), Warning, "no luck: see that glusterd runs on server-0"),
+        (
+            "brick-port",
+            |h| (0..3).for_each(|n| h.bricks[n].port = Port::Skipped("late".into())),
+            Unknown,
+            "late: let this",
+        ),
         (
             "brick-port",
             |h| {
@@ -205,3 +219,11 @@ pub(super) const CASES: &[Case] = {
         ("free-space", |h| status(h, 1).file_system = None, Unknown, "does not tell"),
     ]
 };
+
+fn unasked(heard: &mut Heard, cause: Cause) {
+    heard.bricks[0].port = Port::Unasked(Failure { cause, why: "no luck".into() });
+}
+
+fn has(heard: &mut Heard, xlator_type: &str) {
+    heard.shape.as_mut().unwrap().types.insert(xlator_type.to_owned());
+}

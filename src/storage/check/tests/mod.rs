@@ -10,7 +10,7 @@ use std::{
 
 use self::cases::CASES;
 use super::{
-    heard::{Answer, Brick, Port, Served, Server, Shape, Window},
+    heard::{Answer, Brick, Cause, Failure, Port, Served, Server, Shape, Window},
     *,
 };
 use crate::{
