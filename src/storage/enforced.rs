@@ -118,7 +118,8 @@ impl fmt::Display for Doubt {
         match self {
             Self::Unreachable(why) => write!(f, "it cannot be looked at: {}", words(why)),
             Self::NoQuotad => f.write_str(
-                "kadalu quotad has never looked after it: install it on its host and export the volume",
+                "kadalu quotad has never looked after it: where it is on XFS, install it on its host and export the \
+                 volume; elsewhere no limit can be set: see file-system in kadalu check",
             ),
             Self::Silent(since) => {
                 write!(f, "its kadalu quotad has said nothing since {}: start it", words(since))
