@@ -28,7 +28,7 @@ use glusterd_client::{
     volfile::example::Example,
     xdr::{self, Opaque, Text},
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use fakes::within;
 
@@ -327,6 +327,84 @@ async fn bricks_without_a_port_and_behind_a_closed_one_are_told_apart() {
     expect(&report, "brick-port", Outcome::Failed, "127.0.0.1:/bricks/0: 127.0.0.1:1: Connection refused");
     expect(&report, "brick-port", Outcome::Failed, "127.0.0.2:/bricks/1: its glusterd knows no port");
     assert_eq!(report.of("brick-port").count(), 2);
+}
+
+/// A port behind which nobody answers: who wants to connect is told nothing. It lasts as long as what comes with it.
+async fn dropping() -> (u16, Vec<tokio::task::JoinHandle<()>>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let at = listener.local_addr().unwrap();
+    // Nobody accepts them, and there is no room for others.
+    let fill = |_| {
+        tokio::spawn(async move {
+            let _first = TcpStream::connect(at).await;
+            std::future::pending::<()>().await;
+        })
+    };
+    let mut filling: Vec<_> = (0..8).map(fill).collect();
+    filling.push(tokio::spawn(async move {
+        let _listener = listener;
+        std::future::pending::<()>().await;
+    }));
+    let refused = async {
+        let wait = Duration::from_millis(100);
+        while tokio::time::timeout(wait, TcpStream::connect(at)).await.is_ok() {}
+    };
+    within("no room", refused).await;
+    (at.port(), filling)
+}
+
+/// So many bricks of one host that they are not all tried at once; those behind `open` can be reached.
+async fn many(count: usize, open: impl Fn(usize) -> bool) -> Report {
+    let cluster = Cluster::start().await;
+    let (closed, _filling) = dropping().await;
+    let paths: Vec<_> = (0..count).map(|n| format!("/many/{n}")).collect();
+    cluster.set(|script| {
+        let reachable = script.ports["/bricks/0"];
+        let port = |n| if open(n) { reachable } else { closed };
+        script.ports = paths.iter().enumerate().map(|(n, path)| (path.clone(), port(n))).collect();
+        let bricks = paths.iter().map(|path| ("127.0.0.1", path.as_str()));
+        script.volfile = Example::new("vol", 1, bricks).volfile().render().unwrap().into();
+    });
+    let mut options = options();
+    options.client.fetch = Duration::from_secs(1);
+    within("a report", check_near(&[cluster.server(0)], "vol", &options)).await
+}
+
+#[tokio::test]
+async fn a_host_that_drops_what_comes_to_its_bricks_is_not_tried_to_the_end() {
+    let report = many(70, |_| false).await;
+    let ports: Vec<_> = report.of("brick-port").collect();
+    let of = |outcome| ports.iter().filter(|finding| finding.outcome == outcome).count();
+    assert_eq!((ports.len(), of(Outcome::Failed), of(Outcome::Unknown)), (70, 32, 38));
+    expect(&report, "brick-port", Outcome::Failed, "127.0.0.1:/many/31: 127.0.0.1:");
+    expect(
+        &report,
+        "brick-port",
+        Outcome::Unknown,
+        "127.0.0.1:/many/32: it was not tried: none of 32 other bricks",
+    );
+}
+
+#[tokio::test]
+async fn what_was_found_of_a_host_with_many_bricks_is_kept() {
+    let report = many(200, |n| n % 32 == 5).await;
+    let ports: Vec<_> = report.of("brick-port").collect();
+    // Each turn takes the time of a connection, and there are two before the time of the host is over.
+    let of = |outcome| ports.iter().filter(|finding| finding.outcome == outcome).count();
+    assert!(of(Outcome::Failed) >= 31 && of(Outcome::Unknown) > 0, "{ports:#?}");
+    assert!(ports.iter().all(|finding| !finding.message.contains("cannot be asked")), "{ports:#?}");
+    assert!(
+        ports.iter().all(|finding| finding.subject.as_deref() != Some("127.0.0.1:/many/5")),
+        "{ports:#?}"
+    );
+    expect(
+        &report,
+        "brick-port",
+        Outcome::Unknown,
+        "127.0.0.1:/many/199: it was not tried: the time for the bricks",
+    );
 }
 
 #[tokio::test]

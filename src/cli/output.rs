@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::ValueEnum;
-use glusterd_client::mount::file;
+use glusterd_client::{mount::file, volfile::printable};
 use serde::Serialize;
 
 use super::Failure;
@@ -60,10 +60,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         .map_err(|error| Failure::other(format_args!("cannot write {}", path.display()), error))
 }
 
-/// On one line, without what a terminal would obey: names come from the network.
+/// On one line, without what a terminal would obey or show otherwise: names come from the network.
 pub(crate) fn shown(text: &str) -> String {
-    let shown = |char: char| {
-        if char.is_control() { char.escape_default().to_string() } else { char.to_string() }
-    };
-    text.chars().map(shown).collect()
+    printable(text).collect()
 }

@@ -19,6 +19,7 @@ use crate::{
         record::QuotaPolicy,
     },
     transport::ServerAddress,
+    volfile::printable,
 };
 
 /// Who the operator is to the API, as the manager of fields and in labels.
@@ -369,9 +370,9 @@ impl fmt::Display for StatusFinding {
     }
 }
 
-/// A text without control characters, of at most so many bytes.
+/// A text that can be shown, of at most so many bytes.
 pub(super) fn shown(text: &str, most: usize) -> String {
-    let text = text.replace(|letter: char| letter.is_control(), " ");
+    let text: String = printable(&text.replace('\n', " ")).collect();
     match text.len() > most {
         true => format!("{}…", &text[..text.floor_char_boundary(most)]),
         false => text,

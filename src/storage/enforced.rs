@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     mount::source::shortened,
-    volfile::{Address, Kind, Role},
+    volfile::{Address, Kind, Role, printable},
 };
 
 /// A quotad that has said nothing for longer does not run.
@@ -118,7 +118,8 @@ impl fmt::Display for Doubt {
         match self {
             Self::Unreachable(why) => write!(f, "it cannot be looked at: {}", words(why)),
             Self::NoQuotad => f.write_str(
-                "kadalu quotad has never looked after it: install it on its host and export the volume",
+                "kadalu quotad has never looked after it: where it is on XFS, install it on its host and export the \
+                 volume; elsewhere no limit can be set: see file-system in kadalu check",
             ),
             Self::Silent(since) => {
                 write!(f, "its kadalu quotad has said nothing since {}: start it", words(since))
@@ -149,7 +150,7 @@ impl fmt::Display for Doubt {
 
 /// What a brick says, for people.
 fn words(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { ' ' } else { char }).take(MAX_WORDS).collect()
+    printable(&text.replace('\n', " ")).take(MAX_WORDS).collect()
 }
 
 /// What is wrong on which bricks, in a sentence without an end; bricks of the same lack together.

@@ -69,4 +69,5 @@ pub use kind::{Brick, Kind, Layout, Redundancy, Role, Set};
 pub use problem::{Fault, Problem, Severity};
 pub use render::RenderError;
 pub(crate) use secret::shown_value;
+pub use shown::printable;
 pub use text::{Section, Volfile, VolumeBuilder, VolumeOption};

@@ -64,6 +64,6 @@ fn full(labs: &Labs) {
     lab.host(1)
         .shell(&format!("fallocate -l $(($(stat -f -c '%a * %S' /mnt/xfs/check-full) - 8388608)) {file}"));
     let checked = check(lab, "check-full", "off");
-    checked.only(&["free-space"]).one("free-space").is(FAILED).says(&["0 %"]);
-    checked.of("free-space", &bricks[1]);
+    checked.only(&["free-space"]).one("free-space");
+    checked.of("free-space", &bricks[1]).is(FAILED).says(&["0 %"]).advises(&["make room"]);
 }

@@ -82,7 +82,8 @@ fn management_port_filtered(labs: &Labs) {
         let checked = Checked::run(lab.client(), &source, &["--no-status"]);
         checked.of("server", "g1:24007").is(WARNING).says(&["24007"]);
         // A mount asks the brick's own glusterd for its port.
-        checked.of("brick-port", &lab.brick("check-24007", 0)).is(WARNING);
+        let found = checked.of("brick-port", &lab.brick("check-24007", 0)).is(WARNING);
+        found.advises(&["glusterd", "g1"]);
         checked.of("server", "g2:24007").is(OK);
     }
 }
@@ -94,7 +95,8 @@ fn dead_server(labs: &Labs) {
     let checked = Checked::run(lab.client(), &source, &["--no-status"]);
     checked.of("server", "g1:24007").is(WARNING).says(&["refused"]).advises(&["glusterd"]);
     checked.of("peers", "g1").is(WARNING);
-    checked.of("brick-port", &lab.brick("check-dead", 0)).is(WARNING);
+    let found = checked.of("brick-port", &lab.brick("check-dead", 0)).is(WARNING).says(&["refused"]);
+    found.advises(&["see that glusterd runs on g1"]);
     for n in [1, 2] {
         checked.of("server", &at(lab.host(n))).is(OK);
     }
@@ -119,7 +121,8 @@ fn server_cut_off(labs: &Labs) {
     lab.network().drop_packets(lab.host(0), true);
     let checked = Checked::run(lab.client(), &source, &["--no-status", "--timeout", "2"]);
     checked.of("server", "g1:24007").is(WARNING);
-    checked.of("brick-port", &lab.brick("check-cut-off", 0)).is(WARNING);
+    let found = checked.of("brick-port", &lab.brick("check-cut-off", 0)).is(WARNING);
+    found.advises(&["let this host and every node reach glusterd on g1"]);
     checked.one("started").is(OK);
 }
 

@@ -1,10 +1,10 @@
 //! `kadalu check` against real glusterd 9.2, 10.3 and 11.1, from hosts with each of them.
 
-use crate::checked::{Checked, OK, WARNING};
+use crate::checked::{Checked, FAILED, OK, WARNING};
 use crate::lab::{Kind, Root, require_roots};
 use crate::labs::Labs;
 
-story! { needs require_roots; cluster_9, cluster_10, cluster_11 }
+story! { needs require_roots; cluster_9, cluster_10, cluster_11, option_of_11 }
 
 /// A cluster of one server, of which every client says what it is.
 fn matrix(labs: &Labs, cluster: Root) {
@@ -30,7 +30,11 @@ fn matrix(labs: &Labs, cluster: Root) {
         }
         checked.one("brick-port").is(OK);
         let outcome = if is_skewed { WARNING } else { OK };
-        checked.one("client-version").is(outcome).says(&[root.version().expect("a suite's")]);
+        let version = checked.one("client-version").is(outcome).says(&[root.version().expect("a suite's")]);
+        if is_skewed {
+            let how = if root == Root::Trixie { "later than the servers" } else { "older than the servers" };
+            version.says(&[how]).advises(&["of the servers' release"]);
+        }
     }
     // With the state of the disks, as this release tells it.
     let checked = Checked::run(lab.client(), &source, &[]);
@@ -51,4 +55,28 @@ fn cluster_10(labs: &Labs) {
 
 fn cluster_11(labs: &Labs) {
     matrix(labs, Root::Trixie);
+}
+
+/// One that only the glusterfs of 11 can load: glusterd keeps such a volume from the others.
+fn option_of_11(labs: &Labs) {
+    let (lab, name) = (labs.versions(), "check-of-11");
+    let server = lab.host(2);
+    lab.create_volume_on(server, name, Kind::Replica3);
+    server.gluster(&["volume", "set", name, "cluster.rmdir-optimize", "on"]);
+    server.gluster(&["volume", "start", name]);
+    server.wait_online(name);
+    let source = format!("{}:/{name}", server.name());
+    for (client, root) in lab.clients()[1..].iter().zip(Root::SUITES) {
+        let checked = Checked::run(client, &source, &["--no-status"]);
+        let (window, version) = (checked.one("op-version"), checked.one("client-version"));
+        let window = window.says(&["glusterfs 11 and later may load the volume"]);
+        if root == Root::Trixie {
+            window.is(OK);
+            version.is(OK);
+        } else {
+            let installed = root.version().expect("a suite's");
+            window.is(FAILED).says(&[installed]).advises(&["install glusterfs 11 or later"]);
+            version.is(FAILED).says(&[installed]).advises(&["install glusterfs 11 or later"]);
+        }
+    }
 }

@@ -29,6 +29,7 @@ mod check_bricks;
 mod check_broken;
 mod check_healthy;
 mod check_network;
+mod check_squash;
 mod check_stranger;
 mod check_tls;
 mod check_versions;
@@ -147,6 +148,7 @@ const STORIES: &[Story] = &[
     check_healthy::STORY,
     check_broken::STORY,
     check_network::STORY,
+    check_squash::STORY,
     check_stranger::STORY,
     check_tls::STORY,
     check_versions::STORY,

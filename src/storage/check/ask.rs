@@ -1,13 +1,13 @@
 //! The questions: to a server, to the glusterd of a brick's host, and those that are asked once.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{fmt::Display, net::SocketAddr, time::Duration};
 
 use tokio::{
     task::JoinSet,
     time::{Instant, timeout},
 };
 
-use super::heard::{Answer, Port, Served, Status, Window};
+use super::heard::{Answer, Cause, Failure, Port, Served, Status, Window};
 use crate::{
     client::{Client, Error, Fetched},
     glusterd::{
@@ -17,7 +17,7 @@ use crate::{
         portmap::{self, PortByBrick, PortByBrickRequest},
         status::{self, StatusVolume},
     },
-    transport::{ConnectError, ConnectOptions, Connected, ServerAddress, SourcePort, connect},
+    transport::{ConnectOptions, Connected, ServerAddress, SourcePort, connect},
     xdr::{Opaque, Text},
 };
 
@@ -65,26 +65,41 @@ pub(super) async fn ask(
     }
 }
 
-/// The ports of bricks of one host, and whether they can be reached.
+/// The ports of bricks of one host, and whether they can be reached. Those that follow when none of so many has answered
+/// within the time of a connection, or when twice that time is over, are not tried.
 pub(super) async fn on_host(
     host: &str,
     port: u16,
     paths: Vec<(usize, String)>,
     options: &ConnectOptions,
     tls: bool,
-) -> Result<Vec<(usize, Port)>, String> {
-    let server = ServerAddress::tcp(host, port).map_err(|error| error.to_string())?;
-    let connected = connect(&server, options).await.map_err(|error| error.to_string())?;
-    let Some(peer) = connected.peer else { return Err("it has no address".to_owned()) };
+) -> Result<Vec<(usize, Port)>, Failure> {
+    let other = |why: &dyn Display| Failure { cause: Cause::Other, why: why.to_string() };
+    let server = ServerAddress::tcp(host, port).map_err(|error| other(&error))?;
+    let connected = connect(&server, options).await.map_err(|error| Failure::from(&error))?;
+    let Some(peer) = connected.peer else { return Err(other(&"it has no address")) };
     let is_tls = connected.stream.is_tls();
     let client = Client::spawn(server, connected.stream, is_tls);
     let mut tried = Vec::with_capacity(paths.len());
+    let end = Instant::now() + options.timeout * 2;
+    let mut over = None;
     for paths in paths.chunks(AT_ONCE) {
+        if over.is_none() && Instant::now() >= end {
+            over = Some("the time for the bricks of its host was over".to_owned());
+        }
+        if let Some(why) = &over {
+            tried.extend(paths.iter().map(|(n, _)| (*n, Port::Skipped(why.clone()))));
+            continue;
+        }
         let tries = paths.iter().map(|(n, path)| {
             let (n, path, client, options) = (*n, path.clone(), client.clone(), options.clone());
             async move { (n, find(&path, &client, peer, &options, tls).await) }
         });
-        tried.extend(tries.collect::<JoinSet<_>>().join_all().await);
+        let found = tries.collect::<JoinSet<_>>().join_all().await;
+        if found.iter().all(|(_, port)| port.is_silent()) {
+            over = Some(format!("none of {} other bricks of its host has answered", found.len()));
+        }
+        tried.extend(found);
     }
     Ok(tried)
 }
@@ -98,16 +113,19 @@ async fn find(
     tls: bool,
 ) -> Port {
     let request = PortByBrickRequest { brick: Text::from(path) };
-    let told = client.call::<PortByBrick>(&request, options.timeout).await.map_err(|error| error.to_string());
-    let port = match told.and_then(|body| portmap::port(&body).map_err(|error| error.to_string())) {
-        Ok(Some(port)) => port,
-        Ok(None) => return Port::None,
-        Err(why) => return Port::Unasked(why),
+    let other = |why: String| Port::Unasked(Failure { cause: Cause::Other, why });
+    let port = match client.call::<PortByBrick>(&request, options.timeout).await {
+        Err(error) => return Port::Unasked(Failure::from(&error)),
+        Ok(body) => match portmap::port(&body) {
+            Ok(Some(port)) => port,
+            Ok(None) => return Port::None,
+            Err(error) => return other(error.to_string()),
+        },
     };
     let mut at = glusterd;
     at.set_port(port.get());
     let Ok(server) = at.to_string().parse() else {
-        return Port::Unasked(format!("{at} is no address that can be connected"));
+        return other(format!("{at} is no address that can be connected"));
     };
     // As clients of the volume do it; without a certificate of ours, plain TCP shows that the way is open.
     let options = ConnectOptions { tls: options.tls.clone().filter(|_| tls), ..options.clone() };
@@ -115,15 +133,7 @@ async fn find(
     match connect(&server, &options).await {
         Ok(_) if tls && options.tls.is_none() => Port::Untried { took: begun.elapsed() },
         Ok(_) => Port::Open { took: begun.elapsed() },
-        Err(error) => Port::Closed { at, tls: error.tls().is_some(), why: reason(&error) },
-    }
-}
-
-/// Why a connection failed, without the address, which is told beside it.
-fn reason(error: &ConnectError) -> String {
-    match error {
-        ConnectError::Failed { attempts, .. } if attempts.len() == 1 => attempts[0].reason.to_string(),
-        other => other.to_string(),
+        Err(error) => Port::Closed { at, why: Failure::from(&error) },
     }
 }
 

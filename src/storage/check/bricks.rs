@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use super::{
     Options, Wanted,
     finding::{Finding, Outcome},
-    heard::{Brick, Heard, Port, Status},
+    heard::{Brick, Cause, Failure, Heard, Port, Status},
 };
 use crate::{
     glusterd::{
@@ -65,23 +65,26 @@ fn ports(heard: &Heard, kind: &Kind) -> Vec<Finding> {
     if heard.info().is_some_and(|info| matches!(info.status, VolumeStatus::Created | VolumeStatus::Stopped)) {
         return vec![Finding::unknown(CODE, "the volume is not started")];
     }
-    let is_open = |brick: &Brick| matches!(brick.port, Port::Open { .. } | Port::Untried { .. });
+    // What was not tried is nobody's fault.
+    let is_shut = |brick: &Brick| matches!(brick.port, Port::Closed { .. } | Port::None | Port::Unasked(_));
     let is_there = |address: &crate::volfile::Address| {
-        heard.bricks.iter().any(|brick| brick.address == *address && is_open(brick))
+        heard.bricks.iter().any(|brick| brick.address == *address && !is_shut(brick))
     };
     let wrong = |brick: &Brick| {
         let name = brick.address.to_string();
         let host = shortened(&brick.address.host);
+        let open = || format!("let this host and every node reach {host} on its brick ports, 49152 to 60999");
         let (message, advice) = match &brick.port {
             Port::Open { .. } | Port::Untried { .. } => return None,
-            Port::Closed { at, why, tls: true } => (
+            Port::Skipped(why) => {
+                let finding = Finding::unknown(CODE, format!("it was not tried: {why}")).advise(open());
+                return Some(finding.about(name));
+            }
+            Port::Closed { at, why: Failure { cause: Cause::Tls, why } } => (
                 format!("{at}: {why}"),
                 "see that its certificates and ours trust each other (client.ssl, server.ssl)".to_owned(),
             ),
-            Port::Closed { at, why, .. } => (
-                format!("{at}: {why}"),
-                format!("let this host and every node reach {host} on its brick ports, 49152 to 60999"),
-            ),
+            Port::Closed { at, why } => (format!("{at}: {}", why.why), open()),
             Port::None => (
                 "its glusterd knows no port: the brick does not run".to_owned(),
                 format!(
@@ -89,9 +92,14 @@ fn ports(heard: &Heard, kind: &Kind) -> Vec<Finding> {
                     shortened(&heard.volume)
                 ),
             ),
-            Port::Unasked(why) => (
+            Port::Unasked(Failure { cause, why }) => (
                 format!("its glusterd cannot be asked for its port: {why}"),
-                format!("let this host and every node resolve {host}, and reach glusterd there"),
+                match cause {
+                    Cause::Name => format!("give this host and every node a name service that knows {host}"),
+                    Cause::Tls => "see the finding tls".to_owned(),
+                    Cause::Silence => format!("let this host and every node reach glusterd on {host}"),
+                    Cause::Other => format!("see that glusterd runs on {host}"),
+                },
             ),
         };
         Some(Finding::wrong(CODE, without(kind, &name, is_there), message, advice).about(name))

@@ -4,6 +4,8 @@ use std::{fmt::Display, time::Duration};
 
 use serde::Serialize;
 
+use crate::volfile::printable;
+
 /// The most characters of a message, an advice or a subject: what a server says may be long.
 const MAX_WORDS: usize = 600;
 
@@ -90,16 +92,12 @@ impl Finding {
     }
 }
 
-/// On one line, bounded, without what a terminal would obey.
+/// On one line, bounded, as it can be shown.
 fn words(text: impl Display) -> String {
-    let text = text.to_string();
-    let plain = text.chars().map(|char| if char == '\n' { ' ' } else { char });
-    let shown = plain.flat_map(|char| {
-        let escaped = char.is_control().then(|| char.escape_default());
-        escaped.into_iter().flatten().chain((!char.is_control()).then_some(char))
-    });
-    let mut short: String = shown.clone().take(MAX_WORDS).collect();
-    if shown.count() > MAX_WORDS {
+    let text = text.to_string().replace('\n', " ");
+    let mut shown = printable(&text);
+    let mut short: String = shown.by_ref().take(MAX_WORDS).collect();
+    if shown.next().is_some() {
         short.push('…');
     }
     short
@@ -217,13 +215,14 @@ mod tests {
 
     #[test]
     fn what_a_server_says_stays_on_its_line() {
-        let finding = Finding::wrong("peers", Outcome::Warning, "a\x1b[2J\nb", "x".repeat(5000)).about("g\0");
+        let finding =
+            Finding::wrong("peers", Outcome::Warning, "a\x1b[2J\nb\u{202e}", "x".repeat(5000)).about("g\0");
         assert_eq!(
             (finding.message.as_str(), finding.subject.as_deref()),
-            ("a\\u{1b}[2J b", Some("g\\u{0}"))
+            ("a\\u{1b}[2J b\\u{202e}", Some("g\\u{0}"))
         );
         assert_eq!(finding.advice.as_ref().unwrap().chars().count(), MAX_WORDS + 1);
-        assert!(finding.sentence().starts_with("g\\u{0}: a\\u{1b}[2J b: xxx"));
+        assert!(finding.sentence().starts_with("g\\u{0}: a\\u{1b}[2J b\\u{202e}: xxx"));
         assert!(finding.is_same(&finding.clone().took(Duration::from_secs(1))));
     }
 }

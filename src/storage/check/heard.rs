@@ -15,7 +15,7 @@ use crate::{
         cli::{Friend, VolumeInfo},
         status::BrickStatus,
     },
-    transport::ServerAddress,
+    transport::{AttemptError, ConnectError, FailedAttempt, ServerAddress},
     volfile::{Address, Check, Graph, Kind, Volfile, checks, faults},
 };
 
@@ -90,12 +90,72 @@ pub(super) enum Port {
     Open { took: Duration },
     /// The same; it speaks TLS and its glusterd does not, so that it was not tried.
     Untried { took: Duration },
-    /// It does not, and why.
-    Closed { at: SocketAddr, why: String, tls: bool },
+    /// It does not.
+    Closed { at: SocketAddr, why: Failure },
     /// Its own glusterd knows no port.
     None,
-    /// Its own glusterd was not to be asked, and why.
-    Unasked(String),
+    /// Its own glusterd was not to be asked.
+    Unasked(Failure),
+    /// It was not its turn any more, and why.
+    Skipped(String),
+}
+
+/// Why something was not reached.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub(super) cause: Cause,
+    /// In words.
+    pub(super) why: String,
+}
+
+/// What a failure is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The name has no address.
+    Name,
+    /// TLS did not come about.
+    Tls,
+    /// Nothing came in time.
+    Silence,
+    /// Anything else, such as a refusal.
+    Other,
+}
+
+impl From<&ConnectError> for Failure {
+    fn from(error: &ConnectError) -> Self {
+        // Without the address where there is one, which is told beside it.
+        let why = match error {
+            ConnectError::Failed { attempts, .. } if attempts.len() == 1 => attempts[0].reason.to_string(),
+            other => other.to_string(),
+        };
+        let is_silent = |attempt: &FailedAttempt| {
+            matches!(attempt.reason, AttemptError::TimedOut(_) | AttemptError::NotTried)
+        };
+        let cause = match error {
+            ConnectError::Resolve { .. } | ConnectError::NoAddress { .. } => Cause::Name,
+            _ if error.tls().is_some() => Cause::Tls,
+            ConnectError::Failed { attempts, .. } if attempts.iter().all(is_silent) => Cause::Silence,
+            ConnectError::Failed { .. } => Cause::Other,
+        };
+        Self { cause, why }
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        let cause = match error {
+            Error::TimedOut { .. } | Error::OutOfTime { .. } => Cause::Silence,
+            _ => Cause::Other,
+        };
+        Self { cause, why: error.to_string() }
+    }
+}
+
+impl Port {
+    /// Whether nothing at all came back.
+    pub(super) fn is_silent(&self) -> bool {
+        matches!(self, Self::Closed { why, .. } | Self::Unasked(why) if why.cause == Cause::Silence)
+    }
 }
 
 /// Which clients get the volfile.

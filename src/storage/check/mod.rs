@@ -42,7 +42,8 @@ use crate::{
 /// What is wanted of the volume, and how it is looked at.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// How its cluster is spoken to. One server or brick has the time of one connection, and at most 5 s.
+    /// How its cluster is spoken to. One server or brick has the time of one connection, and at most 5 s; of the bricks of
+    /// one host, 32 at a time, those are not tried whose turn has not come after twice that.
     pub client: client::Options,
     /// The glusterfs that will mount it; none where that is not known.
     pub installed: Option<Version>,

@@ -42,6 +42,9 @@ use crate::{
 /// How long what a cluster has told of a volume is believed.
 const BELIEVED: Duration = Duration::from_secs(60);
 
+/// For the mount host to say which glusterfs it has.
+const LIST: Duration = Duration::from_secs(5);
+
 /// Volumes of which it is kept.
 const MAX_CLUSTERS: usize = 1000;
 
@@ -221,8 +224,13 @@ impl<M: Mounts> Pools<M> {
         }
         let (id, parameters) = (home.id.clone(), home.parameters.clone());
         let (client, kind, allow) = (self.0.client.clone(), home.kind(), parameters.allow);
-        let options = check::Options { client, installed: None, kind, allow, quota, status: true };
+        let pools = self.clone();
         tokio::spawn(async move {
+            // Of the host that mounts it: ours may have none.
+            let list = timeout(LIST, pools.mounts().list()).await;
+            let installed =
+                list.ok().and_then(Result::ok).and_then(|list| list.glusterfs_version.parse().ok());
+            let options = check::Options { client, installed, kind, allow, quota, status: true };
             let volume = parameters.volume.unwrap_or_default();
             let report = check::check(&parameters.servers, &volume, &options).await;
             for finding in report.findings.iter().filter(|finding| finding.outcome >= Outcome::Warning) {

@@ -65,6 +65,8 @@ struct Inner {
     /// By the volume's name, or by the option of one brick of it.
     behaves: BTreeMap<String, Behaviour>,
     conflicts: BTreeSet<String>,
+    /// Of its glusterfs, where it is not 10.3.
+    version: Option<&'static str>,
 }
 
 impl Fake {
@@ -79,6 +81,11 @@ impl Fake {
     /// Something else is mounted at the root of this volume.
     pub(super) fn conflict(&self, volume: &str) {
         self.0.lock().unwrap().conflicts.insert(volume.to_owned());
+    }
+
+    /// Its glusterfs is of this version.
+    pub(super) fn has(&self, version: &'static str) {
+        self.0.lock().unwrap().version = Some(version);
     }
 
     /// How often it was asked to mount.
@@ -139,7 +146,8 @@ impl Mounts for Fake {
             }
         };
         let volumes = inner.mounted.iter().map(volume).collect();
-        Ok(ListReply { volumes, glusterfs_version: "10.3".to_owned(), ..ListReply::default() })
+        let glusterfs_version = inner.version.unwrap_or("10.3").to_owned();
+        Ok(ListReply { volumes, glusterfs_version, ..ListReply::default() })
     }
 
     async fn usage(&self, _: &Path, _: Duration) -> Result<Usage, Error> {

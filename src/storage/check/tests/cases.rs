@@ -102,20 +102,23 @@ pub(super) const CASES: &[Case] = {
         ("layout", |h| h.shape.as_mut().unwrap().kind.sets.clear(), Failed, "no brick is in this volfile"),
         ("sharding", |h| h.shape.as_mut().unwrap().kind.shard = true, Failed, "/.shard"),
         ("writable", |h| set(h, "features.worm", "Enable"), Failed, "gluster volume reset vol features.worm"),
+        ("writable", |h| set(h, "features.worm-file-level", "on"), Failed, "after a while"),
         ("writable", |h| set(h, "features.read-only", "on"), Failed, "nothing can be written"),
         ("writable", |h| h.shape.as_mut().unwrap().kind.read_only = true, Failed, "not its snapshot"),
         ("redundancy", |h| draw(h, &Example::with_bricks("vol", 1, 1)), Warning, "one copy"),
         ("redundancy", |h| draw(h, &Example::with_bricks("vol", 2, 2)), Warning, "add an arbiter"),
         ("features", |h| draw(h, &bare().option("protocol/client", "transport-type", "rdma")), Failed, "tcp"),
         ("features", |h| set(h, "features.quota", "on"), Warning, "gluster volume quota vol disable"),
+        ("features", |h| set(h, "features.trash", "on"), Warning, "/.trashcan"),
         ("features", |h| set(h, "auth.allow", "10.0.0.*"), Warning, "auth.allow is 10.0.0.*"),
+        ("features", |h| set(h, "auth.reject", "10.0.0.*"), Warning, "auth.reject is 10.0.0.*"),
+        ("features", |h| set(h, "auth.ssl-allow", "a,b"), Warning, "auth.ssl-allow is a,b"),
+        ("features", |h| set(h, "server.root-squash", "on"), Failed, "reset vol server.root-squash"),
+        ("features", |h| set(h, "server.all-squash", "enable"), Failed, "reset vol server.all-squash"),
         ("features", |h| h.shape.as_mut().unwrap().kind.snapshots = true, Warning, ".snaps"),
-        (
-            "features",
-            |h| h.shape.as_mut().unwrap().types.extend(["features/cdc".to_owned()]),
-            Warning,
-            "compressed",
-        ),
+        ("features", |h| has(h, "features/cdc"), Warning, "compressed"),
+        ("features", |h| has(h, "features/cloudsync"), Warning, "reset features.cloudsync"),
+        ("features", |h| has(h, "features/quiesce"), Warning, "reset config.gfproxyd"),
         (
             "op-version",
             |h| h.window = Some(Window::From(11)),
@@ -167,13 +170,32 @@ pub(super) const CASES: &[Case] = {
         (
             "brick-port",
             |h| {
-                h.bricks[0].port =
-                    Port::Closed { at: socket(0, 49160), why: "no answer within 5s".into(), tls: false };
+                let why = Failure { cause: Cause::Silence, why: "no answer within 5s".into() };
+                h.bricks[0].port = Port::Closed { at: socket(0, 49160), why };
             },
             Warning,
             "10.0.0.1:49160: no answer within 5s: let this host and every node reach server-0",
         ),
-        ("brick-port", |h| h.bricks[0].port = Port::Unasked("no such name".into()), Warning, "no such name"),
+        (
+            "brick-port",
+            |h| unasked(h, Cause::Name),
+            Warning,
+            "no luck: give this host and every node a name service",
+        ),
+        (
+            "brick-port",
+            |h| unasked(h, Cause::Silence),
+            Warning,
+            "no luck: let this host and every node reach glusterd",
+        ),
+        ("brick-port", |h| unasked(h, Cause::Tls), Warning, "no luck: see the finding tls"),
+        ("brick-port", |h| unasked(h, Cause::Other), Warning, "no luck: see that glusterd runs on server-0"),
+        (
+            "brick-port",
+            |h| (0..3).for_each(|n| h.bricks[n].port = Port::Skipped("late".into())),
+            Unknown,
+            "late: let this",
+        ),
         (
             "brick-port",
             |h| {
@@ -205,3 +227,11 @@ pub(super) const CASES: &[Case] = {
         ("free-space", |h| status(h, 1).file_system = None, Unknown, "does not tell"),
     ]
 };
+
+fn unasked(heard: &mut Heard, cause: Cause) {
+    heard.bricks[0].port = Port::Unasked(Failure { cause, why: "no luck".into() });
+}
+
+fn has(heard: &mut Heard, xlator_type: &str) {
+    heard.shape.as_mut().unwrap().types.insert(xlator_type.to_owned());
+}

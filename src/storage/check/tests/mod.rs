@@ -10,7 +10,7 @@ use std::{
 
 use self::cases::CASES;
 use super::{
-    heard::{Answer, Brick, Port, Served, Server, Shape, Window},
+    heard::{Answer, Brick, Cause, Failure, Port, Served, Server, Shape, Window},
     *,
 };
 use crate::{
@@ -82,7 +82,10 @@ fn healthy() -> Heard {
 }
 
 fn heard(volume: &Example) -> Heard {
-    let text: bytes::Bytes = text(volume).into();
+    heard_of(text(volume).into())
+}
+
+fn heard_of(text: bytes::Bytes) -> Heard {
     let answer = |n: usize| Answer {
         peer: Some(socket(n, 24007)),
         tls: false,
@@ -269,6 +272,64 @@ fn what_is_permitted_is_still_said() {
     }
 }
 
+/// Three bricks of data and one of redundancy: one may be away.
+#[test]
+fn dispersed_data_needs_all_of_its_bricks_but_the_redundant_ones() {
+    for (away, outcome) in [(1, Outcome::Warning), (2, Outcome::Failed)] {
+        let mut heard = heard_of(text_of("disperse").into());
+        (0..away).for_each(|n| heard.bricks[n].port = Port::None);
+        (0..away).for_each(|n| status(&mut heard, n).online = false);
+        let report = judge(&heard, &options());
+        for code in ["brick-port", "brick-online"] {
+            assert_eq!(found(&report, code).0, outcome, "{away} {code}");
+        }
+    }
+    let mut heard = heard_of(text_of("disperse").into());
+    on(&mut heard, 2).free = Some(1 << 30);
+    assert_eq!(judge(&heard, &options()).facts.capacity, Some((300 << 30, 3 << 30)));
+}
+
+/// A brick that was not tried may be there.
+#[test]
+fn what_was_not_tried_makes_nothing_worse() {
+    let mut heard = healthy();
+    heard.bricks[0].port = Port::None;
+    (1..3).for_each(|n| heard.bricks[n].port = Port::Skipped("late".into()));
+    assert_eq!(found(&judge(&heard, &options()), "brick-port").0, Outcome::Warning);
+}
+
+/// Gluster names the other servers with a volfile since 8: where there are none, nothing follows from that.
+#[test]
+fn a_server_without_peers_is_not_taken_for_an_old_one() {
+    for friends in
+        [friends(0)[..1].to_vec(), friends(0).into_iter().map(|f| Friend { connected: false, ..f }).collect()]
+    {
+        let mut heard = healthy();
+        heard.servers.truncate(1);
+        answer(&mut heard, 0).friends = Ok(friends);
+        answer(&mut heard, 0).volfile.as_mut().unwrap().names_others = false;
+        let (outcome, sentence) = found(&judge(&heard, &options()), "gluster-version");
+        assert_eq!((outcome, sentence.split(" (").next()), (Outcome::Ok, Some("Gluster 7 to 10")));
+    }
+}
+
+/// glusterd tells of its own helpers among the bricks.
+#[test]
+fn helpers_of_a_server_are_no_bricks() {
+    let mut heard = healthy();
+    let helper = BrickStatus {
+        path: "Self-heal Daemon".into(),
+        online: false,
+        file_system: None,
+        ..status(&mut heard, 0).clone()
+    };
+    let Status::Told(bricks) = &mut heard.status else { panic!("told") };
+    bricks.push(helper);
+    let report = judge(&heard, &Options { quota: QuotaPolicy::Off, ..options() });
+    assert_eq!(report.outcome(), Outcome::Ok, "{:#?}", report.findings);
+    assert_eq!(found(&report, "brick-online").1, "all 3 run");
+}
+
 #[test]
 fn quotad_is_judged_by_what_stands_on_each_brick() {
     let brick = data_bricks(&healthy().shape.unwrap().kind).remove(0);
@@ -285,7 +346,10 @@ fn quotad_is_judged_by_what_stands_on_each_brick() {
     ] {
         let mut report = judge(&healthy(), options);
         report.replace(quota_daemon(&[(brick.clone(), seen)], options, now));
-        assert_eq!(found(&report, "quota-daemon").0, outcome);
+        let (worst, sentence) = found(&report, "quota-daemon");
+        assert_eq!(worst, outcome);
+        // On anything else it can do nothing.
+        assert_eq!(sentence.contains("install it"), sentence.contains("where it is on XFS"), "{sentence}");
         assert_eq!(report.of("quota-daemon").count(), 1);
     }
 }
@@ -296,9 +360,13 @@ fn a_volume_that_is_heard_of_by_nobody_is_unknown() {
     assert!(report.findings.iter().all(|finding| finding.outcome == Outcome::Unknown), "{report:?}");
 }
 
-fn real(name: &str) -> Examined {
+fn text_of(name: &str) -> Vec<u8> {
     let path = format!("{}/tests/volfiles/real/{name}.vol", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read(path).unwrap();
+    std::fs::read(path).unwrap()
+}
+
+fn real(name: &str) -> Examined {
+    let text = text_of(name);
     Examined::new(&Graph::new(&Volfile::parse(&text).unwrap()).unwrap(), None)
 }
 
