@@ -1,7 +1,7 @@
 //! A volume is deleted, and another one gets its name: neither the operator nor the driver makes anything on it until an admin
 //! says that it may take the place of the other.
 
-use glusterd_client::csi::generated::Volume;
+use glusterd_client::csi::generated::{ListVolumesRequest, Volume};
 use serde_json::{Value, json};
 use tonic::Code;
 
@@ -90,7 +90,13 @@ fn replaced_and_accepted(labs: &Labs) {
     assert_eq!((host.pid(&target), kubernetes.driver.mounts()), served, "the PV is mounted as before");
 
     accept(&mut kubernetes, &new);
-    // The mounts of PVs that are there are each host's, as README says.
+    // The mounts of PVs that are there are each host's, as README says, and so does who finds them in the way.
+    let way_out = format!("`kadalu mounts --accept-replaced {NAME}`");
+    eventually("it is said what is to be done", || {
+        let refused = create(&kubernetes).expect_err("nothing is made on the other volume");
+        (again(&refused) && refused.message().contains(&way_out)).then_some(())
+    });
+    assert_eq!(host.pid(&target), served.0, "the PV is mounted as before");
     host.kadalu(&["mounts", "--accept-replaced", NAME]).expect(0);
     let (other, place) = kubernetes.driver.serve("pvc-new", &kubernetes.parameters());
     assert_eq!(other.volume_id, format!("{new}/pvc-new"));
@@ -114,6 +120,16 @@ fn accepted_by_the_controller(labs: &Labs) {
     accept(&mut kubernetes, &new);
     let made = eventually("the controller makes PVs on it", || create(&kubernetes).ok());
     assert_eq!(made.volume_id, format!("{new}/pvc-new"));
+    let mut controller = kubernetes.driver.caller().controller();
+    let listed = kubernetes.driver.block(controller.list_volumes(ListVolumesRequest::default()));
+    let listed = listed.expect("a list").into_inner().entries.into_iter().filter_map(|entry| entry.volume);
+    let listed: Vec<_> =
+        listed.map(|volume| volume.volume_id).filter(|id| id.ends_with("/pvc-new")).collect();
+    assert_eq!(
+        listed,
+        [made.volume_id],
+        "those of the first volume are gone, and keep nobody from the others"
+    );
 }
 
 fn create(kubernetes: &Kubernetes<'_>) -> Called<Volume> {

@@ -85,11 +85,9 @@ impl Runner {
             (Some(Ok(())), bound) => bound.map_err(|failed| bind_error(&failed, target, &volume)),
             (Some(Err(errno)), _) => {
                 let error = std::io::Error::from_raw_os_error(errno);
-                let sentence = format!(
-                    "I/O fails on the mount of {volume} that is there already ({error}): is the volume started, and are \
-                     its bricks up? `gluster volume status {volume}`"
-                );
-                Err(Error::new(Reason::Bricks, sentence))
+                let rejected = self.volume.status().rejected;
+                let by = rejected.map(|rejected| rejected.replaced_by).filter(|by| !by.is_empty());
+                Err(Error::new(Reason::Bricks, broken(&volume, &error, by.as_deref())))
             }
             (None, Err(failed)) if !matches!(failed, Failed::TimedOut(_)) => {
                 Err(Error::new(Reason::Other, failed))
@@ -158,6 +156,18 @@ impl Runner {
     }
 }
 
+/// I/O fails on a mount that is there already; `by` the id of the volume that has taken the name, if one has.
+fn broken(volume: &str, error: &std::io::Error, by: Option<&str>) -> String {
+    let advice = match by {
+        Some(by) => format!(
+            "another volume, {by}, has taken the name of this one: `kadalu mounts --accept-replaced {volume}` goes over \
+             to it"
+        ),
+        None => format!("is the volume started, and are its bricks up? `gluster volume status {volume}`"),
+    };
+    format!("I/O fails on the mount of {volume} that is there already ({error}): {advice}")
+}
+
 fn bind_error(failed: &Failed, target: &StoredTarget, volume: &str) -> Error {
     let path = target.path.display();
     match failed.errno().map(Errno::from_raw_os_error) {
@@ -181,5 +191,25 @@ fn bind_error(failed: &Failed, target: &StoredTarget, volume: &str) -> Error {
             Error::new(Reason::TimedOut, format!("{path}: {failed}: bricks do not answer"))
         }
         _ => Error::new(Reason::Other, format!("{path}: {failed}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Error;
+
+    use super::broken;
+
+    #[test]
+    fn a_volume_that_was_replaced_is_not_looked_for_among_its_bricks() {
+        let error = Error::from_raw_os_error(107);
+        let started = broken("vol", &error, None);
+        assert!(
+            started.contains("`gluster volume status vol`") && !started.contains("--accept"),
+            "{started}"
+        );
+        let replaced = broken("vol", &error, Some("an-id"));
+        assert!(replaced.contains("an-id") && replaced.contains("`kadalu mounts --accept-replaced vol`"));
+        assert!(!replaced.contains("volume status"), "{replaced}");
     }
 }

@@ -33,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// For a first look at a root that has just been mounted.
 const LOOK: Duration = Duration::from_secs(15);
 
+/// For one that is not to be used any more, and is just being mounted.
+const END: Duration = Duration::from_secs(5);
+
 /// Between two looks at what others have changed.
 const REFRESH: Duration = Duration::from_secs(600);
 
@@ -66,15 +69,20 @@ impl Entry {
         &self.root
     }
 
-    /// Does something to the PVs, on a thread of its own, once the pool is mounted.
+    /// Does something to the PVs, on a thread of its own, once the pool is mounted; `first` comes before it is.
     pub(super) async fn run<M: Mounts, T: Send + 'static>(
         &self,
         mounts: &M,
         is_visible: fn(&Path) -> bool,
         parameters: &Parameters,
+        first: impl Future<Output = ()> + Send,
         work: impl FnOnce(&Pool) -> Result<T, storage::Error> + Send + 'static,
     ) -> Result<T, Status> {
-        let live = self.live.get(|_| true, |_| self.open(mounts, is_visible, parameters)).await?;
+        let open = |_| async {
+            first.await;
+            self.open(mounts, is_visible, parameters).await
+        };
+        let live = self.live.get(|_| true, open).await?;
         let Ok(Ok(worker)) = timeout(PATIENCE, self.workers.clone().acquire_owned()).await else {
             let sentence = format!(
                 "volume {}: {WORKERS} calls wait for it already: see `kadalu mounts` for what is wrong with it",
@@ -93,6 +101,11 @@ impl Entry {
             self.live.forget(|current| Arc::ptr_eq(current, &live)).await;
         }
         Ok(outcome?)
+    }
+
+    /// Nothing is done to its PVs any more, until it is mounted anew; one that is being mounted is not waited for.
+    pub(super) async fn end(&self) {
+        let _ = timeout(END, self.live.forget(|_| true)).await;
     }
 
     /// Something was put into the trash.

@@ -3,6 +3,7 @@
 pub(super) mod entry;
 mod examine;
 pub(super) mod flight;
+mod replaced;
 
 use std::{
     collections::HashMap,
@@ -21,6 +22,7 @@ use self::{
     entry::{Entry, is_mounted},
     examine::{Examination, examine},
     flight::Flight,
+    replaced::replaced,
 };
 use super::{Config, lock};
 use crate::{
@@ -165,10 +167,9 @@ impl<M: Mounts> Pools<M> {
 
     /// What a cluster tells of a volume, which must be the one that is settled.
     async fn examination(&self, parameters: &Parameters) -> Result<Arc<Examination>, Status> {
-        let examination = self.examination_of(parameters, BELIEVED).await?;
         match &parameters.volume_id {
-            Some(id) if *id != examination.id => Err(another(&examination, id)),
-            _ => Ok(examination),
+            Some(id) => self.examination_as(id, parameters, BELIEVED).await,
+            None => self.examination_of(parameters, BELIEVED).await,
         }
     }
 
@@ -199,11 +200,8 @@ impl<M: Mounts> Pools<M> {
     /// # Errors
     /// `UNAVAILABLE` where no server tells it; `FAILED_PRECONDITION` where another volume has taken its name.
     pub(super) async fn volume(&self, id: &PoolId, ago: Duration) -> Result<Kind, Status> {
-        let examination = self.examination_of(&self.parameters(id).await?, ago).await?;
-        if examination.id == *id {
-            return Ok(examination.examined.kind().clone());
-        }
-        Err(another(&examination, id))
+        let examination = self.examination_as(id, &self.parameters(id).await?, ago).await?;
+        Ok(examination.examined.kind().clone())
     }
 
     /// Remembers a pool that a class means, beyond a restart.
@@ -325,10 +323,15 @@ impl<M: Mounts> Pools<M> {
         work: impl FnOnce(&Pool) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Status> {
         let parameters = self.parameters(id).await?;
-        self.entry(id).run(&self.0.mounts, self.0.is_visible, &parameters, work).await
+        if let Some(by) = self.successor(id, &parameters).await {
+            return Err(replaced(id, &by, parameters.volume.as_deref()));
+        }
+        let first = self.make_room(id, &parameters);
+        self.entry(id).run(&self.0.mounts, self.0.is_visible, &parameters, first, work).await
     }
 
-    /// Does something to all pools that are known, side by side; whoever has not answered `within` has failed.
+    /// Does something to all pools that are known, side by side; whoever has not answered `within` has failed. One in whose
+    /// place another volume is used is left out: its PVs are gone with it.
     pub(super) async fn each<T: Send + 'static>(
         &self,
         within: Duration,
@@ -341,17 +344,23 @@ impl<M: Mounts> Pools<M> {
             async move {
                 let mut known = pool.id.clone();
                 let answer = async {
+                    if let Some(id) = &known
+                        && pools.successor(id, &pool.parameters).await.is_some()
+                    {
+                        return Ok(None);
+                    }
                     let id = pools.clone().identify(pool).await?;
                     known = Some(id.clone());
                     let outcome = pools.run(&id, work).await?;
-                    Ok((id, outcome))
+                    Ok(Some((id, outcome)))
                 };
                 let late = || failed(Code::Unavailable, format_args!("no answer within {within:.1?}"));
-                let outcome = timeout(within, answer).await.unwrap_or_else(|_| Err(late()));
-                Answer { name, id: known, parameters, outcome }
+                let outcome = timeout(within, answer).await.unwrap_or_else(|_| Err(late())).transpose()?;
+                Some(Answer { name, id: known, parameters, outcome })
             }
         });
-        let mut answers = asked.collect::<JoinSet<_>>().join_all().await;
+        let asked = asked.collect::<JoinSet<_>>().join_all().await;
+        let mut answers: Vec<_> = asked.into_iter().flatten().collect();
         // Two storages may be of one volume.
         let mut seen = std::collections::HashSet::new();
         answers.retain(|answer| answer.outcome.as_ref().map_or(true, |(id, _)| seen.insert(id.clone())));
@@ -406,16 +415,6 @@ impl Home {
             }
         }
     }
-}
-
-/// The volume of this name is not the one with this id.
-fn another(examination: &Examination, id: &PoolId) -> Status {
-    let name = &examination.examined.kind().volume;
-    let sentence = format!(
-        "another volume, {}, has taken the name {name} of {id}: it is not used in its place; see the status of the storage",
-        examination.id
-    );
-    failed(Code::FailedPrecondition, sentence)
 }
 
 /// What a pool is called in messages.

@@ -43,6 +43,11 @@ pub(super) fn id(number: u8) -> String {
     format!("0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8{number:02x}")
 }
 
+/// The id of the volume that the controller means: it stands in the path.
+fn volume_of(request: &MountRequest) -> String {
+    Path::new(&request.target).file_name().unwrap().to_string_lossy()[..id(0).len()].to_owned()
+}
+
 /// What the mount host does with a volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Behaviour {
@@ -106,6 +111,13 @@ impl Mounts for Fake {
             if inner.conflicts.contains(&request.volume) {
                 return Err(Error::new(Reason::TargetInUse, "something else is mounted there"));
             }
+            // By its name it is the volume that is mounted already, whose bricks are gone.
+            let joins = |known: &MountRequest| {
+                known.volume == request.volume && volume_of(known) != volume_of(&request)
+            };
+            if inner.mounted.iter().any(joins) {
+                return Err(Error::new(Reason::Bricks, "I/O fails on the mount that is there already"));
+            }
             let of_brick = request.options.iter().find_map(|option| inner.behaves.get(option));
             of_brick.or_else(|| inner.behaves.get(&request.volume)).copied()
         };
@@ -122,7 +134,9 @@ impl Mounts for Fake {
 
     async fn unmount(&self, target: &Path, lazy: bool) -> Result<(), Error> {
         assert!(lazy && target.is_dir());
-        self.0.lock().unwrap().conflicts.clear();
+        let mut inner = self.0.lock().unwrap();
+        inner.conflicts.clear();
+        inner.mounted.retain(|request| Path::new(&request.target) != target);
         Ok(())
     }
 
@@ -136,10 +150,10 @@ impl Mounts for Fake {
             };
             let targets = vec![Target { path: request.target.clone(), ..Target::default() }];
             let pool = generated::Pool { state: state.to_owned(), targets, ..generated::Pool::default() };
-            let of_path = Path::new(&request.target).file_name().unwrap().to_string_lossy().into_owned();
             generated::Volume {
                 name: request.volume.clone(),
-                id: if behaves == Some(&Behaviour::IsAnother) { id(0xff) } else { of_path },
+                id: if behaves == Some(&Behaviour::IsAnother) { id(0xff) } else { volume_of(request) },
+                servers: request.servers.clone(),
                 connected: "g1:24007".to_owned(),
                 pools: vec![pool],
                 ..Default::default()

@@ -11,7 +11,8 @@ use tonic::{Code, Request};
 use super::bed::{Bed, Behaviour, MIB, block, failure, id, inner, mounted, replica};
 use crate::{
     csi::generated::{
-        CapacityRange, CreateVolumeRequest, GetCapacityRequest, VolumeCapability, VolumeContentSource,
+        CapacityRange, CreateVolumeRequest, GetCapacityRequest, ListVolumesRequest, VolumeCapability,
+        VolumeContentSource,
         controller_server::Controller as _,
         volume_capability::{AccessType, MountVolume},
     },
@@ -209,6 +210,58 @@ async fn a_storage_whose_volume_was_made_anew_gets_no_pv_on_the_other_until_that
     }
     fs::remove_file(bed.dir.path().join("g.sock")).unwrap();
     assert_eq!(failure(bed.ask(bed.request("pvc-2", 1, &[])).await).0, Code::Unavailable);
+}
+
+/// So many seconds later.
+async fn pass(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn the_volume_that_has_the_name_is_not_unmounted_for_the_one_that_had_it() {
+    let bed = Bed::start().await;
+    let old = bed.create("pvc-1", 1).await.volume_id;
+    bed.cluster.publish("vol", replica("vol", 7).volfile().render().unwrap()).unwrap();
+    // No storage says which volume is meant: the one that has the name.
+    pass(61).await;
+    assert_eq!(bed.create("pvc-1", 1).await.volume_id, format!("{}/pvc-1", id(7)));
+    failure(bed.delete(&old).await);
+    let roots: Vec<_> = bed.mounts.mounted().into_iter().map(|request| request.target).collect();
+    assert_eq!(roots, [bed.root(7).display().to_string()]);
+    assert!(bed.pool(1).get("pvc-1").unwrap().is_some(), "nothing was done where it was mounted");
+}
+
+#[tokio::test]
+async fn what_was_accepted_in_the_place_of_a_mounted_volume_takes_its_place_at_once() {
+    let bed = Bed::start().await;
+    let settled = |number| {
+        let more = format!(r#", "gluster_volume_id": "{}""#, id(number));
+        bed.storage("pool-1", &bed.host(), "vol", &more);
+    };
+    settled(1);
+    let old = bed.create("pvc-1", 1).await.volume_id;
+    bed.ask(bed.request("pvc-1", 1, &[("gluster_volname", "other")])).await.unwrap();
+    bed.cluster.publish("vol", replica("vol", 7).volfile().render().unwrap()).unwrap();
+    settled(7);
+    // What is believed of the time before does not count, nor does what is mounted of it.
+    pass(5).await;
+    assert_eq!(bed.create("pvc-1", 1).await.volume_id, format!("{}/pvc-1", id(7)));
+    let mut roots: Vec<_> = bed.mounts.mounted().into_iter().map(|request| request.target).collect();
+    roots.sort_unstable();
+    assert_eq!(roots, [bed.root(2), bed.root(7)].map(|root| root.display().to_string()));
+    // The old one is mounted no more: its PVs are neither deleted nor listed, and keep no others from the list.
+    let (code, sentence) = failure(bed.delete(&old).await);
+    assert!(code == Code::FailedPrecondition && sentence.contains(&id(7)), "{sentence}");
+    let listed =
+        inner(bed.controller.list_volumes(Request::new(ListVolumesRequest::default())).await).unwrap();
+    let listed = listed.entries.into_iter().map(|entry| entry.volume.unwrap().volume_id);
+    assert_eq!(listed.collect::<Vec<_>>(), [2, 7].map(|number| format!("{}/pvc-1", id(number))));
+    assert_eq!(bed.mounts.mounted().len(), 2);
+    // A storage alone takes nothing away: it may say what is not so.
+    settled(9);
+    bed.delete(&format!("{}/pvc-1", id(7))).await.unwrap();
 }
 
 #[tokio::test]
