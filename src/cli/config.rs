@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{
     Failure,
     output::{print, shown},
-    storage_file::storages,
+    storage_file::{external, label, storages},
 };
 
 /// Print what a storage-config.yaml means: each storage in one spelling, and the storage class that follows from it
@@ -71,20 +71,23 @@ enum ClassNames {
 
 impl Config {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let mut objects = Vec::new();
-        for storage in storages(&self.file)? {
-            match storage {
-                Storage::External(config) => objects.extend(self.objects(&config)),
-                Storage::Foreign { name, kind } => {
-                    let (name, kind) = (shown(&name), shown(&kind));
-                    // Nobody reading any more does not change what is printed.
-                    let _ = writeln!(
-                        io::stderr(),
-                        "kadalu: {name} is left out: kadalu runs the bricks of its type {kind}"
-                    );
-                }
+        let storages = storages(&self.file)?;
+        for storage in &storages {
+            if let Storage::Foreign { name, kind } = storage {
+                let (name, kind) = (shown(name), shown(kind));
+                tell(&format!("{name} is left out: kadalu runs the bricks of its type {kind}"));
             }
         }
+        let all = external(storages);
+        for (n, config) in all.iter().enumerate() {
+            let twins: Vec<_> = all.iter().filter(|other| other.name == config.name).collect();
+            if twins.len() > 1 && all[..n].iter().all(|before| before.name != config.name) {
+                let labels: Vec<_> = twins.iter().map(|twin| label(twin, &all)).collect();
+                let (labels, class) = (labels.join(" and "), config.class_name());
+                tell(&format!("{labels} want the class {class}: in a cluster it is that of the older one"));
+            }
+        }
+        let objects: Vec<_> = all.iter().flat_map(|config| self.objects(config)).collect();
         print(&self.format.text(&objects)?)
     }
 
@@ -99,6 +102,12 @@ impl Config {
         let storage = (self.only != Some(Only::Class)).then(|| config.normal());
         storage.into_iter().chain(classes.filter(|_| self.only != Some(Only::Storage))).collect()
     }
+}
+
+/// A line beside what is printed.
+fn tell(sentence: &str) {
+    // Nobody reading any more does not change what is printed.
+    let _ = writeln!(io::stderr(), "kadalu: {sentence}");
 }
 
 impl Format {

@@ -1,6 +1,6 @@
 //! Shell completions and the man page, from the definition of the command line itself.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
@@ -29,7 +29,7 @@ impl Completions {
 /// Example: kadalu man --dir /usr/local/share/man/man1
 #[derive(Debug, Args)]
 pub(crate) struct Man {
-    /// Write kadalu.1 and kadalu-SUBCOMMAND.1 there
+    /// Write kadalu.1 and kadalu-SUBCOMMAND.1 there; it is made where it is missing
     #[arg(long, env = "KADALU_MAN_DIR", value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -37,7 +37,8 @@ pub(crate) struct Man {
 impl Man {
     pub(crate) fn run(self) -> Result<(), Failure> {
         if let Some(dir) = self.dir {
-            return clap_mangen::generate_to(Kadalu::command(), &dir)
+            return fs::create_dir_all(&dir)
+                .and_then(|()| clap_mangen::generate_to(Kadalu::command(), &dir))
                 .map_err(|error| Failure::other(format_args!("cannot write to {}", dir.display()), error));
         }
         let mut page = Vec::new();

@@ -13,6 +13,7 @@ mod import;
 mod mount;
 mod mount_host;
 mod mountd;
+mod mounted;
 mod mounts;
 #[cfg(feature = "operator")]
 mod operator;
@@ -25,6 +26,8 @@ mod storage_file;
 mod umount;
 mod volfile_get;
 mod volfile_server;
+#[cfg(any(test, not(feature = "operator")))]
+mod without;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -89,6 +92,12 @@ enum Command {
     Crd(crd::Crd),
     #[cfg(feature = "operator")]
     Operator(operator::Operator),
+    #[cfg(not(feature = "operator"))]
+    #[command(hide = true)]
+    Crd(without::OfOperator),
+    #[cfg(not(feature = "operator"))]
+    #[command(hide = true)]
+    Operator(without::OfOperator),
     Quotad(quotad::Quotad),
     Demo(demo::Demo),
     Import(import::Import),
@@ -138,6 +147,8 @@ async fn execute(command: Command) -> Result<(), Failure> {
         Command::Crd(crd) => crd.run(),
         #[cfg(feature = "operator")]
         Command::Operator(operator) => operator.run().await,
+        #[cfg(not(feature = "operator"))]
+        Command::Crd(missing) | Command::Operator(missing) => missing.run(),
         Command::Quotad(quotad) => quotad.run().await,
         Command::Demo(demo) => demo.run().await,
         Command::Import(import) => import.run(),

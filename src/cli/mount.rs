@@ -38,7 +38,7 @@ pub(crate) struct Mount {
     /// Mount the volume of a KadaluStorage, from its servers and with its options; - for standard input
     #[arg(short, long, env = "KADALU_FILE", value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Which storage of the file, where it has more than one
+    /// Which storage of the file, where it has more than one; NAMESPACE/NAME where several have the name
     #[arg(long, env = "KADALU_STORAGE", value_name = "NAME", requires = "file")]
     storage: Option<String>,
     #[arg(short, long, env = "KADALU_MOUNT_OPTIONS", value_name = "OPTIONS", help = OPTIONS)]

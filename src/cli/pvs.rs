@@ -1,23 +1,23 @@
 //! `kadalu pvs`.
 
 use std::{
-    fs,
     io::{self, Write},
     path::{Path, PathBuf},
 };
 
 use clap::{Args, builder::FalseyValueParser};
 use glusterd_client::{
-    mount::{control::Mounts, generated::MountRequest, source::Source},
+    mount::source::Source,
     storage::pool::{Capacity, Gib, Pool, Pv},
 };
 use serde_json::json;
-use tokio::{sync::mpsc, task::spawn_blocking};
+use tokio::task::spawn_blocking;
 
 use super::{
     Exit, Failure,
     mount_host::{MountHost, absolute},
     mountd::Signals,
+    mounted::Mounted,
     output::{Format, columns, shown},
 };
 
@@ -73,30 +73,18 @@ impl Pvs {
     /// Works on a volume that is mounted for just that.
     async fn mounted(self, source: Source) -> Result<(), Failure> {
         let host = self.host.connect_soon().await?;
-        let target = tempfile::Builder::new().prefix("kadalu-pvs-").tempdir();
-        // Never to be removed with what is in it: that is the volume.
-        let target =
-            target.map_err(|error| Failure::other("cannot make a directory to mount at", error))?.keep();
-        let request = MountRequest {
-            servers: source.servers.iter().map(ToString::to_string).collect(),
-            volume: source.volume,
-            target: target.display().to_string(),
-            ..MountRequest::default()
-        };
+        let mut mounted = Mounted::new(host, source);
         let work = async {
-            host.mount(request, mpsc::unbounded_channel().0).await?;
-            self.on_a_thread(target.clone()).await
+            let root = mounted.volume().await?;
+            self.on_a_thread(root).await
         };
         let outcome = tokio::select! {
             outcome = work => outcome,
             error = interrupted() => Err(error),
         };
         // Nothing of ours is open there, but for what was interrupted, which can be at any point.
-        let unmounted = host.unmount(&target, true).await;
-        let removed = fs::remove_dir(&target);
-        outcome?;
-        unmounted?;
-        removed.map_err(|error| Failure::other(format_args!("cannot remove {}", target.display()), error))
+        let ended = mounted.end().await;
+        outcome.and(ended)
     }
 
     async fn on_a_thread(self, root: PathBuf) -> Result<(), Failure> {

@@ -62,9 +62,9 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 /// A time as flags give it: seconds, up to a day.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|error| format!("{error}"))?;
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if !duration.is_zero() && duration <= DAY => Ok(duration),
+    let seconds = text.parse().ok().map(Duration::try_from_secs_f64);
+    match seconds {
+        Some(Ok(duration)) if !duration.is_zero() && duration <= DAY => Ok(duration),
         _ => Err("a number of seconds above 0 and up to 86400, a day, is wanted".to_owned()),
     }
 }

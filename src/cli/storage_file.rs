@@ -33,19 +33,42 @@ pub(crate) fn storages(path: &Path) -> Result<Vec<Storage>, Failure> {
     Ok(storages)
 }
 
-/// The one external storage of a file that is meant: by its name, which need not be given where there is but one.
-///
-/// # Errors
-/// As [`storages`]; with [`Exit::Usage`] too where there is none of that name, or more than one and none is named.
-pub(crate) fn storage(path: &Path, name: Option<&str>) -> Result<StorageConfig, Failure> {
+/// What a storage is called among those of its file: its name, with the namespace before it where two have that name.
+pub(crate) fn label(config: &StorageConfig, all: &[StorageConfig]) -> String {
+    let twins = all.iter().filter(|other| other.name == config.name).count();
+    match &config.namespace {
+        Some(namespace) if twins > 1 => format!("{namespace}/{}", config.name),
+        _ => config.name.clone(),
+    }
+}
+
+/// Whether a storage is the one of this name, or of this namespace and name with a `/` between them.
+pub(crate) fn is_called(config: &StorageConfig, name: &str) -> bool {
+    match name.split_once('/') {
+        Some((namespace, name)) => config.name == name && config.namespace.as_deref() == Some(namespace),
+        None => config.name == name,
+    }
+}
+
+/// The external ones.
+pub(crate) fn external(storages: Vec<Storage>) -> Vec<StorageConfig> {
     let external = |storage| match storage {
         Storage::External(config) => Some(*config),
         Storage::Foreign { .. } => None,
     };
-    let mut all: Vec<_> = storages(path)?.into_iter().filter_map(external).collect();
-    let names: Vec<_> = all.iter().take(20).map(|config| config.name.clone()).collect();
+    storages.into_iter().filter_map(external).collect()
+}
+
+/// The one external storage of a file that is meant: by its name, which need not be given where there is but one, or by
+/// its namespace and name.
+///
+/// # Errors
+/// As [`storages`]; with [`Exit::Usage`] too where there is none of that name, or more than one is meant.
+pub(crate) fn storage(path: &Path, name: Option<&str>) -> Result<StorageConfig, Failure> {
+    let mut all = external(storages(path)?);
+    let names: Vec<_> = all.iter().take(20).map(|config| label(config, &all)).collect();
     let names = names.join(", ");
-    all.retain(|config| name.is_none_or(|name| config.name == name));
+    all.retain(|config| name.is_none_or(|name| is_called(config, name)));
     let file = path.display();
     match (all.pop(), name) {
         (Some(config), _) if all.is_empty() => Ok(config),

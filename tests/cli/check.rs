@@ -1,6 +1,6 @@
 //! `kadalu check`: what is found of a volume whose server knows no peers and no bricks, and how that is shown.
 
-use glusterd_client::volfile::example::Example;
+use glusterd_client::{storage::check::CODES, volfile::example::Example};
 use serde_json::Value;
 
 use super::support::{Fake, Ran, Running, VolfileServer, Volfiles, kadalu, render, run};
@@ -39,7 +39,9 @@ fn a_table_under_heads_with_what_to_do() {
     let volfiles = volfiles();
     let server = VolfileServer::start(&volfiles);
     let ran = check(&server.address, "vol", &[]);
-    assert_eq!((ran.code, ran.stderr.as_str()), (Some(7), "kadalu: 3 of the checks failed\n"));
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(7), "kadalu: not fit for such PVs as it is: vol\n"));
+    // Three bricks are one line.
+    assert!(ran.stdout.contains("\n1 failed, "), "{}", ran.stdout);
     let lines: Vec<_> = ran.stdout.lines().collect();
     assert_eq!(lines[..3], ["vol, replicate 3", "", "Servers"]);
     for head in ["Volume", "Versions", "Bricks"] {
@@ -56,6 +58,45 @@ fn a_table_under_heads_with_what_to_do() {
         assert!(lines.contains(&expected), "{expected:?} is not in\n{}", ran.stdout);
     }
     assert!(lines.iter().all(|line| line.chars().count() <= 100), "{}", ran.stdout);
+}
+
+/// Scripts have these words: none goes, none is spelt anew, and each is told of.
+#[test]
+fn the_codes_are_these() {
+    let golden = [
+        "server",
+        "tls",
+        "cluster",
+        "peers",
+        "local-peer",
+        "volume",
+        "started",
+        "volume-id",
+        "volfile",
+        "same-volfile",
+        "layout",
+        "sharding",
+        "writable",
+        "redundancy",
+        "features",
+        "op-version",
+        "gluster-version",
+        "client-version",
+        "brick-port",
+        "brick-online",
+        "file-system",
+        "project-quota",
+        "inode-size",
+        "free-space",
+        "quota-daemon",
+    ];
+    assert_eq!(CODES.iter().map(|code| code.code).collect::<Vec<_>>(), golden);
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("it is there");
+    let (_, section) = readme.split_once("| code | what is looked at |").expect("the table");
+    let rows = section.lines().skip(2).take_while(|line| line.starts_with("| `"));
+    let rows: std::collections::BTreeSet<_> = rows.filter_map(|row| row.split('`').nth(1)).collect();
+    assert_eq!(rows, golden.into());
 }
 
 #[test]
@@ -175,6 +216,7 @@ fn who_watches_is_told_what_is_new() {
 fn a_command_line_that_makes_no_sense_is_usage() {
     for (arguments, expected) in [
         (&["check"][..], "SERVERS:/VOLUME"),
+        (&["check"], "kadalu check [OPTIONS] -f <FILE>"),
         (&["check", "g1"], "no volume in"),
         (&["check", "g1:/vol/dir"], "write SERVERS:/VOLUME"),
         (&["check", "g1:/vol", "-f", "x"], "cannot be used with"),
@@ -182,6 +224,8 @@ fn a_command_line_that_makes_no_sense_is_usage() {
         (&["check", "g1:/vol", "--quota", "hard"], "best-effort"),
         (&["check", "g1:/vol", "--allow", "all"], "distribute"),
         (&["check", "g1:/vol", "--watch=0"], "above 0"),
+        (&["check", "g1:/vol", "--watch=abc"], "above 0"),
+        (&["check", "g1:/vol", "--watch=nan"], "above 0"),
         (&["check", "-f", "/none/storage-config.yaml"], "cannot read /none/storage-config.yaml"),
     ] {
         let ran = run(arguments);

@@ -4,6 +4,7 @@
 use std::{fs, path::PathBuf};
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::support::{Ran, finish, kadalu, run};
 
@@ -49,23 +50,57 @@ fn every_spelling_and_every_fault() {
     assert!(sound > 10 && unsound > 10, "{sound} and {unsound}");
 }
 
-/// Byte for byte, where the RFC lies beside the repository.
+/// Byte for byte.
 #[test]
 fn the_rfc_s_file_is_the_rfc_s() {
     let ours = fs::read_to_string(file("rfc.yaml")).expect("it is there");
-    let ours: Vec<_> = ours.lines().collect();
-    assert_eq!((ours[0], ours.len()), ("# File: storage-config.yaml", 13));
-    for beside in ["..", "../.."] {
-        let rfc = [env!("CARGO_MANIFEST_DIR"), beside, "shared/rfc-external-gluster.txt"]
-            .iter()
-            .collect::<PathBuf>();
-        if let Ok(rfc) = fs::read_to_string(rfc) {
-            let lines: Vec<_> = rfc.lines().collect();
-            assert!(lines.windows(ours.len()).any(|lines| lines == ours));
+    let digest: String = Sha256::digest(&ours).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(digest, "8777a05d5a1fa3fbc486d75ad323ac186038977b63d5fc84cdabec45a881a052");
+    // Where the RFC lies beside the repository.
+    for beside in ["..", "../..", "../../.."] {
+        let rfc = [env!("CARGO_MANIFEST_DIR"), beside, "shared/rfc-external-gluster.txt"];
+        if let Ok(rfc) = fs::read_to_string(rfc.iter().collect::<PathBuf>()) {
+            let (rfc, ours): (Vec<_>, Vec<_>) = (rfc.lines().collect(), ours.lines().collect());
+            assert!(rfc.windows(ours.len()).any(|lines| lines == ours));
         }
     }
     let printed = config("rfc.yaml", &[]).ok();
     assert!(printed.contains("\n  name: kadalu.external.ext-storage\n"), "{printed}");
+}
+
+/// As `kubectl get kadalustorages -A -o yaml` has them.
+#[test]
+fn storages_of_one_name_in_two_namespaces_are_two() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("all.yaml").display().to_string();
+    let storage = |namespace: &str, volume: &str| {
+        format!(
+            "- apiVersion: kadalu-operator.storage/v1alpha1\n  kind: KadaluStorage\n  metadata: {{name: pool, namespace: \
+             {namespace}}}\n  spec: {{type: External, details: {{gluster_hosts: 'g:/{volume}'}}}}\n"
+        )
+    };
+    let list = |items: [String; 2]| format!("kind: List\nitems:\n{}", items.concat());
+    fs::write(&path, list([storage("a", "one"), storage("b", "two")])).expect("written");
+    let ran = run(&["config", &path, "--only", "storage"]);
+    assert_eq!((ran.code, ran.stdout.matches("name: pool\n").count()), (Some(0), 2), "{ran:?}");
+    assert_eq!(
+        ran.stderr,
+        "kadalu: a/pool and b/pool want the class kadalu.external.pool: in a cluster it is that of the older one\n"
+    );
+    let mount = |storage: &str| {
+        run(&["mount", "--socket", "/nowhere/mountd.sock", "-f", &path, "--storage", storage, "/mnt"])
+    };
+    mount("pool").fails(
+        2,
+        &format!("kadalu: {path} has more than one storage: say --storage, one of a/pool, b/pool\n"),
+    );
+    assert_eq!((mount("b/pool").code, mount("c/pool").code), (Some(12), Some(2)));
+    fs::write(&path, list([storage("a", "one"), storage("a", "two")])).expect("written");
+    let ran = run(&["config", &path]);
+    assert!(
+        ran.code == Some(2) && ran.stderr.contains("another storage has this name in line 5,"),
+        "{ran:?}"
+    );
 }
 
 #[test]

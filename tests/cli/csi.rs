@@ -77,6 +77,28 @@ async fn storages_that_contradict_each_other_make_no_pv_and_are_told_once() {
 }
 
 #[tokio::test]
+async fn storages_that_could_never_be_read_are_not_known() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let bad = directory.path().join("typo.yaml");
+    fs::write(&bad, "kind: KadaluStorag\n").expect("written");
+    for (path, expected) in [
+        (bad, "a file of storages cannot be read: they are not known until it is mended"),
+        (directory.path().join("none"), "cannot read the storages"),
+    ] {
+        let socket = tempfile::tempdir().expect("a temporary directory");
+        let storages = path.to_str().expect("UTF-8");
+        let (process, endpoint) = start(socket.path(), &["--mode", "controller", "--storages", storages]);
+        let mut controller = ControllerClient::connect(endpoint).await.expect("it listens");
+        let parameters = [("storage_name".to_owned(), "ext-storage".to_owned())];
+        let request = GetCapacityRequest { parameters: parameters.into(), ..Default::default() };
+        controller.get_capacity(request).await.expect_err("there is none");
+        let lines = tokio::task::spawn_blocking(|| process.rest()).await.expect("it ends");
+        assert!(lines.iter().any(|line| line.contains(expected)), "{expected}: {lines:?}");
+        assert!(!lines.iter().any(|line| line.contains("what it said before")), "{lines:?}");
+    }
+}
+
+#[tokio::test]
 async fn it_serves_what_its_mode_says() {
     for (mode, arguments) in [("controller", &[][..]), ("node", &["--node-id", "n1"])] {
         let directory = tempfile::tempdir().expect("a temporary directory");

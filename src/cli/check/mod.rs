@@ -28,8 +28,8 @@ use tracing::warn;
 use self::table::table;
 use super::{
     Exit, Failure,
-    output::{Format, shown},
-    quota::bricks::Mounted,
+    mounted::Mounted,
+    output::{self, Format, shown},
     servers::{Reaching, seconds},
     storage_file,
 };
@@ -39,14 +39,14 @@ use super::{
 /// From any machine that reaches the cluster, without an account on it; nothing there is changed. What PVs assume is looked at
 /// one by one; what is wrong comes with what to do.
 #[derive(Debug, Args)]
-#[command(name = "check", after_help = EXAMPLES)]
+#[command(name = "check", override_usage = USAGE, after_help = EXAMPLES)]
 pub(crate) struct CheckVolume {
     #[arg(value_name = "SERVERS:/VOLUME", required_unless_present = "file", help = VOLUME)]
     volume: Option<String>,
     /// The storages of a storage-config.yaml instead
     #[arg(short, long, env = "KADALU_FILE", value_name = "FILE", conflicts_with = "volume")]
     file: Option<PathBuf>,
-    /// Only this one of them
+    /// Only this one of them; NAMESPACE/NAME where several have the name
     #[arg(long, env = "KADALU_STORAGE", value_name = "NAME", conflicts_with = "volume")]
     storage: Option<String>,
     /// What is printed; with --watch and json, one object a line
@@ -85,6 +85,9 @@ pub(crate) struct CheckVolume {
     reaching: Reaching,
 }
 
+const USAGE: &str =
+    "kadalu check [OPTIONS] <SERVERS:/VOLUME>\n       kadalu check [OPTIONS] -f <FILE> [--storage <NAME>]";
+
 /// No doc comment: its brackets would be links.
 const VOLUME: &str = "host[:port], a comma list of them, [IPv6]:port, or unix:/path, then the volume";
 
@@ -96,7 +99,7 @@ const EXAMPLES: &str = "Examples:\n  \
     kadalu check g1:/vol --quota required --no-status      every size is to be enforced; no lock is taken\n  \
     kadalu check -f storage-config.yaml --format json      for a script; exit code 7 where something failed\n  \
     kadalu check g1:/vol --watch=5                         until it is stopped\n\n\
-    Exit codes: 0 nothing failed, 7 something has, 2 usage.";
+    Exit codes: 0 nothing failed, 7 something has, 2 usage, 6 the TLS files cannot be used.";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Allowed {
@@ -148,11 +151,14 @@ impl CheckVolume {
             ([one], None) => self.format.print(one, &text.concat())?,
             (all, _) => self.format.print(&all, &text.join("\n"))?,
         }
-        let failed = reports.iter().flat_map(|report| &report.findings);
-        match failed.filter(|finding| finding.outcome == Outcome::Failed).count() {
-            0 => Ok(()),
-            count => Err(Failure::new(Exit::CheckFailed, format_args!("{count} of the checks failed"))),
+        // How much of it failed is told above.
+        let failed = subjects.iter().zip(&reports).filter(|(_, report)| report.outcome() == Outcome::Failed);
+        let names: Vec<_> = failed.map(|(of, _)| output::shown(of.name())).collect();
+        if names.is_empty() {
+            return Ok(());
         }
+        let message = format!("not fit for such PVs as it is: {}", names.join(", "));
+        Err(Failure::new(Exit::CheckFailed, message))
     }
 
     async fn subjects(&self) -> Result<Vec<Subject>, Failure> {
@@ -185,19 +191,24 @@ impl CheckVolume {
             let (servers, volume) = (source.servers, Some(source.volume));
             return Ok(vec![subject(None, &Parameters { servers, volume, ..Parameters::default() })]);
         };
-        let mut subjects = Vec::new();
-        for storage in storage_file::storages(file)? {
-            match storage {
-                Storage::External(storage) if self.wants(&storage.name) => {
-                    subjects.push(subject(Some(storage.name.clone()), &storage.parameters));
-                }
-                Storage::Foreign { name, kind } if self.wants(&name) => {
-                    let (name, kind) = (shown(&name), shown(&kind));
-                    warn!(target: "kadalu", "{name} is of type {kind}, whose bricks kadalu runs itself: it is left out");
-                }
-                _ => {}
+        let storages = storage_file::storages(file)?;
+        for storage in &storages {
+            if let Storage::Foreign { name, kind } = storage
+                && self.storage.as_ref().is_none_or(|wanted| wanted == name)
+            {
+                let (name, kind) = (shown(name), shown(kind));
+                warn!(target: "kadalu", "{name} is of type {kind}, whose bricks kadalu runs itself: it is left out");
             }
         }
+        let all = storage_file::external(storages);
+        let wanted = |storage: &&_| {
+            self.storage.as_ref().is_none_or(|wanted| storage_file::is_called(storage, wanted))
+        };
+        let subjects: Vec<_> = all
+            .iter()
+            .filter(wanted)
+            .map(|storage| subject(Some(storage_file::label(storage, &all)), &storage.parameters))
+            .collect();
         if subjects.is_empty() {
             let name = self.storage.as_deref().map(|name| format!(" of the name {:?}", shown(name)));
             let message = format!(
@@ -208,10 +219,6 @@ impl CheckVolume {
             return Err(Failure::new(Exit::Usage, message));
         }
         Ok(subjects)
-    }
-
-    fn wants(&self, name: &str) -> bool {
-        self.storage.as_deref().is_none_or(|wanted| wanted == name)
     }
 
     /// The glusterfs of this machine, where there is one.
@@ -246,7 +253,9 @@ async fn look(subject: &Subject, socket: Option<PathBuf>) -> Report {
                 };
                 let mut mounted = Mounted::new(host, source);
                 let seen = mounted.bricks(&bricks, [].into()).await;
-                mounted.end().await;
+                if let Err(failure) = mounted.end().await {
+                    warn!(target: "kadalu", "{}", failure.message);
+                }
                 seen.map_err(|failure| failure.message)
             }
             Err(error) => Err(error.to_string()),

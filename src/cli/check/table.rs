@@ -17,7 +17,7 @@ const INDENT: usize = 21;
 
 /// The volume, what was found under a head for each subject, and a sum.
 pub(super) fn table(name: &str, report: &Report) -> String {
-    let facts = &report.facts;
+    let (facts, mut told) = (&report.facts, Vec::new());
     let kind = facts.kind.as_ref().map(|kind| format!(", {kind}"));
     let mut text = format!("{}{}\n", shown(name), kind.unwrap_or_default());
     for group in Group::ALL {
@@ -30,9 +30,12 @@ pub(super) fn table(name: &str, report: &Report) -> String {
         }
         let findings: Vec<_> = findings.collect();
         let alike = findings.chunk_by(|one, other| says(one) == says(other));
-        text.extend(alike.map(|alike| lines(&together(alike))));
+        for line in alike.map(together) {
+            text += &lines(&line);
+            told.push(line.outcome);
+        }
     }
-    text + &sum(&report.findings)
+    text + &sum(&told)
 }
 
 /// All but what it is about.
@@ -92,15 +95,15 @@ fn wrapped(words: &str, more: &str) -> String {
     text + "\n"
 }
 
-fn sum(findings: &[Finding]) -> String {
+/// How many lines say what.
+fn sum(told: &[Outcome]) -> String {
     let words = [
         (Outcome::Failed, "failed"),
         (Outcome::Warning, "to know of"),
         (Outcome::Unknown, "unknown"),
         (Outcome::Ok, "ok"),
     ];
-    let counts = words
-        .map(|(outcome, word)| (findings.iter().filter(|finding| finding.outcome == outcome).count(), word));
+    let counts = words.map(|(outcome, word)| (told.iter().filter(|told| **told == outcome).count(), word));
     let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
     format!("\n{}\n", counts.collect::<Vec<_>>().join(", "))
 }

@@ -1,6 +1,5 @@
 //! `kadalu quota`.
 
-pub(super) mod bricks;
 mod report;
 
 use std::path::PathBuf;
@@ -18,8 +17,11 @@ use glusterd_client::{
 };
 use tokio::task::spawn_blocking;
 
-use self::{bricks::Mounted, report::Report};
-use super::{Exit, Failure, mount_host::MountHost, output::Format, pvs::interrupted, servers::Reaching};
+use self::report::Report;
+use super::{
+    Exit, Failure, mount_host::MountHost, mounted::Mounted, output::Format, pvs::interrupted,
+    servers::Reaching,
+};
 
 /// Show whether the sizes of PVs are enforced, by what each brick says
 ///
@@ -65,11 +67,11 @@ impl Quota {
             report = self.look(&mut mounted, &kind) => report,
             error = interrupted() => Err(error),
         };
-        mounted.end().await;
+        let ended = mounted.end().await;
         let report = report?;
         self.format.print(&report, &report.table())?;
         match report.lacking() {
-            0 => Ok(()),
+            0 => ended,
             lacking => {
                 let message = format!("{lacking} of {} PVs are not limited on every brick", report.pvs.len());
                 Err(Failure::new(Exit::CheckFailed, message))

@@ -194,6 +194,11 @@ impl MountOptions {
         &self.servers
     }
 
+    /// Whether there is an option of this name, in any spelling.
+    pub fn knows(name: &str) -> bool {
+        known::find(&spelt(name)).is_some()
+    }
+
     /// Options without effect here that somebody may rely on, a sentence each.
     pub fn warnings(&self) -> impl Iterator<Item = &str> {
         self.warnings.iter().map(String::as_str)

@@ -1,6 +1,7 @@
 //! `storage-config.yaml`: kadalu's KadaluStorage, in every spelling that is in use, and what follows from it.
 
 mod fault;
+mod kubectl;
 mod marks;
 mod node;
 mod output;
@@ -22,6 +23,10 @@ pub const KIND: &str = "KadaluStorage";
 
 /// Bytes of a file.
 pub const MAX_FILE: usize = 1 << 20;
+
+/// Bytes of `metadata.name`: the name of a class is this behind `kadalu.external.`, that of an event is longer by two more,
+/// and either may have 253.
+pub const MAX_NAME: usize = 235;
 
 /// One external storage, in normal form.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,7 +7,10 @@ use serde_saphyr::granit_parser::{
     Event, Parser, ScalarStyle, ScanError, Span, StrInput, options as parser_options,
 };
 
-use super::fault::{Fault, Place};
+use super::{
+    fault::{Fault, Place},
+    kubectl::taken_for,
+};
 
 /// Levels of lists and objects, also by way of aliases: more than any object of Kubernetes has.
 const MAX_DEPTH: usize = 64;
@@ -25,6 +28,8 @@ pub(super) struct Node {
     /// None where there is no text.
     pub(super) at: Option<Place>,
     pub(super) content: Content,
+    /// What kubectl takes this word for, where that is another one.
+    pub(super) taken_for: Option<String>,
     depth: usize,
     /// What it counts, with all that is in it.
     size: usize,
@@ -61,7 +66,7 @@ impl Node {
                 pairs.iter().map(pair).fold(1, usize::saturating_add)
             }
         };
-        Self { at, content, depth, size }
+        Self { at, content, taken_for: None, depth, size }
     }
 
     /// The tree of an object.
@@ -85,7 +90,9 @@ impl Node {
                 Content::Object(fields.iter().map(pair).collect::<Result<_, _>>()?)
             }
         };
-        Ok(Self::new(None, content))
+        // As in a text: there it stands without quotes.
+        let taken_for = value.as_number().and_then(|number| taken_for(&number.to_string()));
+        Ok(Self { taken_for, ..Self::new(None, content) })
     }
 }
 
@@ -164,11 +171,13 @@ impl Builder {
             });
             check(self.count, self.open.len()).map_err(wrong)?;
             match event {
-                Event::Scalar(text, style, anchor, _) => {
-                    let null =
-                        style == ScalarStyle::Plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
+                Event::Scalar(text, style, anchor, tag) => {
+                    let plain = style == ScalarStyle::Plain;
+                    let null = plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
+                    let taken_for = if plain && tag.is_none() { taken_for(&text) } else { None };
                     let content = if null { Content::Null } else { Content::Scalar(text.into_owned()) };
-                    self.add(at, anchor, Rc::new(Node::new(Some(at), content)))?;
+                    let node = Node { taken_for, ..Node::new(Some(at), content) };
+                    self.add(at, anchor, Rc::new(node))?;
                 }
                 Event::SequenceStart(_, anchor, _) => self.open(at, anchor, Content::List(Vec::new())),
                 Event::MappingStart(_, anchor, _) => self.open(at, anchor, Content::Object(Vec::new())),

@@ -1,13 +1,16 @@
 //! Reads trees as objects of Kubernetes.
 
 use super::{
-    API_VERSION, KIND, Storage, StorageConfig,
+    API_VERSION, KIND, MAX_NAME, Storage, StorageConfig,
     fault::{Fault, Place},
     marks::Marks,
     node::{Content, Key, Node},
-    words::{Fields, by, field, is_name, join, nearest, shown},
+    words::{Fields, by, field, in_quotes, is_name, join, nearest, shown},
 };
-use crate::{mount::source::shortened, storage::parameters::plain};
+use crate::{
+    mount::{options::MountOptions, source::shortened},
+    storage::parameters::plain,
+};
 
 /// What commonly stands beside a KadaluStorage.
 const COMPANIONS: &[&str] = &[
@@ -48,14 +51,14 @@ const METADATA: &[&str] = &[
     "uid",
 ];
 
-/// Bytes of `metadata.name`: the name of a class is this behind `kadalu.external.`, and may have 253.
-const MAX_NAME: usize = 253 - "kadalu.external.".len();
+/// A name, and the namespace where one is given.
+type Named = (String, Option<String>);
 
 /// What was read so far.
 pub(super) struct Reader {
     storages: Vec<Storage>,
-    /// Their names, and where those stand.
-    names: Vec<(String, Option<Place>)>,
+    /// Their names and namespaces, and where the names stand.
+    names: Vec<(Named, Option<Place>)>,
     pub(super) faults: Vec<Fault>,
     /// What has no effect.
     pub(super) notes: Vec<Fault>,
@@ -77,10 +80,14 @@ impl Reader {
         match kind {
             Some((kind, _)) if kind == KIND => self.storage(node, fields, path),
             Some((kind, _)) if path.is_empty() && (kind == "List" || kind == format!("{KIND}List")) => {
-                if let Some(Content::List(items)) = field(fields, "items").map(|(_, node)| &node.content) {
-                    for (n, item) in items.iter().enumerate() {
-                        self.document(item, &format!("items[{n}]"));
+                match field(fields, "items").map(|(_, node)| (node.at, &node.content)) {
+                    Some((_, Content::List(items))) => {
+                        for (n, item) in items.iter().enumerate() {
+                            self.document(item, &format!("items[{n}]"));
+                        }
                     }
+                    None | Some((_, Content::Null)) => {}
+                    Some((at, _)) => self.fault(at, "items", "a list is wanted here: lines of - VALUE"),
                 }
             }
             Some((kind, _)) if COMPANIONS.contains(&kind.as_str()) => {}
@@ -151,6 +158,15 @@ impl Reader {
             );
         };
         let Some(spec_fields) = self.object(spec, &spec_path) else { return };
+        for word in ["type", "details"] {
+            self.single(spec_fields, &spec_path, word);
+        }
+        if field(spec_fields, "type").is_none()
+            && let Some((key, _)) = spec_fields.iter().find(|(key, _)| plain(&key.text) == "type")
+        {
+            let message = "write type: Kubernetes wants it in this spelling";
+            self.fault(key.at, &join(&spec_path, &key.text), message);
+        }
         let Some((kind, at)) = self.any_word(spec_fields, &spec_path, "type") else {
             if !spec_fields.iter().any(|(key, _)| plain(&key.text) == "type") {
                 let path = join(&spec_path, "type");
@@ -219,14 +235,16 @@ impl Reader {
                 self.fault(*at, &path, message);
             }
             Some((name, at)) => {
-                let before = self.names.iter().find(|(before, _)| before == name).map(|(_, at)| *at);
+                // Those of two namespaces are two; which of them has the name's class is for the cluster to say.
+                let own = (name.clone(), namespace.as_ref().map(|(namespace, _)| namespace.clone()));
+                let before = self.names.iter().find(|(before, _)| *before == own).map(|(_, at)| *at);
                 match before {
                     Some(before) => {
                         let message =
                             format!("another storage has this name{}: rename one of them", by(before));
                         self.fault(*at, &path, message);
                     }
-                    None => self.names.push((name.clone(), *at)),
+                    None => self.names.push((own, *at)),
                 }
             }
         }
@@ -262,7 +280,12 @@ impl Reader {
         if self.faults.len() >= Fault::MAX {
             return;
         }
+        let of_mounts = known.contains(&"gluster_options") && MountOptions::knows(&key.text);
         let message = match nearest(&key.text, known) {
+            _ if of_mounts => {
+                let option = key.text.to_ascii_lowercase().replace('_', "-");
+                format!("this is an option of mounts: write {option} in gluster_options")
+            }
             _ if key.text == "<<" => "merge keys are not read: write the fields themselves".to_owned(),
             Some(meant) => format!("there is no such field, do you mean {meant}?"),
             None => "there is no such field: leave it out".to_owned(),
@@ -292,9 +315,27 @@ impl Reader {
         self.text(key, node, path)
     }
 
+    /// What may be said once, in any spelling of the key.
+    pub(super) fn single(&mut self, fields: &Fields, path: &str, word: &str) {
+        let mut keys = fields.iter().map(|(key, _)| key).filter(|key| plain(&key.text) == word);
+        let Some(first) = keys.next() else { return };
+        // The same spelling twice is told of every key.
+        for key in keys.filter(|key| key.text != first.text) {
+            let message =
+                format!("it stands twice, also as {}{}: leave one of them out", first.text, by(first.at));
+            self.fault(key.at, &join(path, &key.text), message);
+        }
+    }
+
     fn text<'n>(&mut self, key: &Key, node: &'n Node, path: &str) -> Option<(&'n str, Option<Place>)> {
         match &node.content {
-            Content::Scalar(text) => Some((text, node.at)),
+            Content::Scalar(text) => match &node.taken_for {
+                None => Some((text, node.at)),
+                Some(other) => {
+                    self.fault(node.at, &join(path, &key.text), in_quotes(text, other));
+                    None
+                }
+            },
             _ => {
                 self.fault(key.at, &join(path, &key.text), "a word is wanted here");
                 None

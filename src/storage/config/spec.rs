@@ -6,7 +6,7 @@ use super::{
     marks::Marks,
     node::{Content, Key, Node},
     reader::Reader,
-    words::{Fields, by, join, shown},
+    words::{Fields, by, in_quotes, join, shown},
 };
 use crate::{
     mount::options::MountOptions,
@@ -50,6 +50,30 @@ struct Pair<'n> {
     value: &'n str,
     path: String,
     at: Option<Place>,
+    /// What kubectl takes the value for, where that is another one.
+    taken_for: Option<&'n str>,
+}
+
+impl<'n> Pair<'n> {
+    fn new(key: &'n str, value: &'n str, path: String, node: &'n Node) -> Self {
+        Self { key, value, path, at: node.at, taken_for: node.taken_for.as_deref() }
+    }
+
+    /// What to do where kubectl takes the value for one that means something else.
+    fn misread(&self) -> Option<String> {
+        let other = self.taken_for?;
+        let meaning =
+            |value| Parameters::read(&[("storage_name", "any"), ("servers", "any"), (self.key, value)]).ok();
+        let meant = meaning(self.value)?;
+        if meaning(other).as_ref() == Some(&meant) {
+            return None;
+        }
+        let number = self.value.trim_start_matches('0');
+        if number != self.value && meaning(number) == Some(meant) {
+            return Some(format!("kubectl takes {} for {other}: write it without the 0", self.value));
+        }
+        Some(in_quotes(self.value, other))
+    }
 }
 
 impl Reader {
@@ -97,11 +121,16 @@ impl Reader {
                 pairs.retain(|pair| plain(pair.key) != key || pair.value != value);
             }
         }
+        for pair in &pairs {
+            if let Some(message) = pair.misread() {
+                self.fault(pair.at, &pair.path, message);
+            }
+        }
         let said: Vec<_> = pairs.iter().map(|pair| (pair.key, pair.value)).collect();
         match Parameters::read(&said) {
             Ok(mut parameters) => {
                 for pair in pairs.iter().filter(|pair| Parameters::is_options(pair.key)) {
-                    for note in MountOptions::without_effect(pair.value) {
+                    for note in pair.value.lines().flat_map(MountOptions::without_effect) {
                         self.note(pair.at, &pair.path, note);
                     }
                 }
@@ -163,14 +192,18 @@ impl Reader {
             return self.fault(node.at, &path, format_args!("there are more than {MAX_VALUES} values"));
         }
         match &node.content {
-            Content::Null => {}
-            Content::Scalar(value) => pairs.push(Pair { key, value, path, at: node.at }),
+            // Not given; where it is missing, it stands here.
+            Content::Null => pairs.push(Pair::new(key, "", path, node)),
+            Content::Scalar(value) => pairs.push(Pair::new(key, value, path, node)),
             Content::List(items) if Parameters::takes_list(key) => {
+                if items.is_empty() {
+                    pairs.push(Pair::new(key, "", path.clone(), node));
+                }
                 for (n, item) in items.iter().enumerate() {
                     let path = format!("{path}[{n}]");
                     match &item.content {
-                        Content::Null => {}
-                        Content::Scalar(value) => pairs.push(Pair { key, value, path, at: item.at }),
+                        Content::Null => pairs.push(Pair::new(key, "", path, item)),
+                        Content::Scalar(value) => pairs.push(Pair::new(key, value, path, item)),
                         _ => self.fault(item.at, &path, "a word is wanted, not a list or an object"),
                     }
                 }
@@ -186,6 +219,11 @@ impl Reader {
         match &node.content {
             Content::Null => None,
             Content::Scalar(id) if id.is_empty() => None,
+            Content::Scalar(id) if node.taken_for.is_some() => {
+                let other = node.taken_for.as_deref().unwrap_or_default();
+                self.fault(node.at, path, in_quotes(id, other));
+                None
+            }
             Content::Scalar(id)
                 if id.len() <= MAX_VOLUME_ID && id.bytes().all(|byte| byte.is_ascii_graphic()) =>
             {
@@ -204,7 +242,15 @@ impl Reader {
         let pair = problem.pair.and_then(|pair| pairs.get(pair));
         let (at, path) = pair.map_or((lacking.0, lacking.1.as_str()), |pair| (pair.at, pair.path.as_str()));
         match &problem.what {
-            Wrong::Says(what) if pair.is_none() => self.fault(at, path, format_args!("it lacks {what}")),
+            Wrong::Says(what) if pair.is_none() => {
+                let (word, meaning) = what.split_once(", ").unwrap_or((what, what));
+                match pairs.iter().find(|pair| Parameters::means(pair.key, word)) {
+                    Some(empty) => {
+                        self.fault(empty.at, &empty.path, format_args!("it is empty: write {meaning}"));
+                    }
+                    None => self.fault(at, path, format_args!("it lacks {what}")),
+                }
+            }
             Wrong::Says(message) => self.fault(at, path, message),
             Wrong::Contradicts(other) => {
                 let value = shown(pair.map_or("", |pair| pair.value));

@@ -83,6 +83,19 @@ fn defaults_of_kadalus_definition_contradict_nobody() {
     );
 }
 
+/// The definition of the kind says the number itself, in CEL.
+#[test]
+fn names_have_one_bound() {
+    let of = |length| {
+        with("details: {gluster_hosts: 'g:/v'}")
+            .replace("name: pool", &format!("name: {}", "x".repeat(length)))
+    };
+    external(&of(MAX_NAME));
+    assert!(faults(&of(MAX_NAME + 1))[0].contains("at most 235"));
+    let definition = include_str!("../../../deploy/kubernetes/crd.yaml");
+    assert!(definition.contains(&format!("self.metadata.name.size() <= {MAX_NAME}")));
+}
+
 #[test]
 fn every_spelling_means_the_same() {
     let expected = external(&with("details:\n  gluster_hosts: [g1, g2]\n  gluster_volname: vol"));

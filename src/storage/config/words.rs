@@ -53,6 +53,11 @@ pub(super) fn shown(text: &str) -> String {
     format!("{:?}", shortened(text))
 }
 
+/// What is told where kubectl takes a word for another one.
+pub(super) fn in_quotes(word: &str, other: &str) -> String {
+    format!("kubectl takes {} for {other}: write it in quotes", shortened(word))
+}
+
 /// The word that is meant by this one, if one is.
 pub(super) fn nearest(word: &str, known: &[&'static str]) -> Option<&'static str> {
     let spelt: Vec<_> = known.iter().map(|known| plain(known)).collect();

@@ -26,6 +26,8 @@ pub(super) type Read<T> = fn(&Path, &[u8]) -> Result<Vec<T>, String>;
 #[derive(Debug)]
 pub(super) struct Folder<T> {
     pub(super) place: PathBuf,
+    /// What its files are about.
+    what: &'static str,
     /// Of the files that are read.
     endings: &'static [&'static str],
     read: Read<T>,
@@ -60,9 +62,14 @@ pub(super) struct Contents<T> {
 }
 
 impl<T: Clone> Folder<T> {
-    pub(super) fn new(place: &Path, endings: &'static [&'static str], read: Read<T>) -> Self {
+    pub(super) fn new(
+        place: &Path,
+        what: &'static str,
+        endings: &'static [&'static str],
+        read: Read<T>,
+    ) -> Self {
         let seen = Mutex::new(Seen { files: BTreeMap::new(), trouble: None });
-        Self { place: place.to_owned(), endings, read, seen }
+        Self { place: place.to_owned(), what, endings, read, seen }
     }
 
     /// What the files say; one that has become bad, what it said before, which is better than nothing.
@@ -70,7 +77,7 @@ impl<T: Clone> Folder<T> {
         let mut seen = lock(&self.seen);
         let trouble = self.look(&mut seen).err();
         if let Some(trouble) = trouble.as_ref().filter(|trouble| seen.trouble.as_ref() != Some(trouble)) {
-            warn!(target: "kadalu", path = %self.place.display(), trouble, "cannot read the pools");
+            warn!(target: "kadalu", path = %self.place.display(), trouble, "cannot read the {}", self.what);
         }
         seen.trouble = trouble;
         let spoilt = seen.files.values().find_map(|file| file.trouble.clone());
@@ -92,8 +99,14 @@ impl<T: Clone> Folder<T> {
             let (content, trouble) = match self.file(&path) {
                 Ok(content) => (content, None),
                 Err(trouble) => {
-                    warn!(target: "kadalu", trouble, "a file of a pool cannot be read: what it said before holds");
-                    (seen.files.remove(&path).map(|file| file.content).unwrap_or_default(), Some(trouble))
+                    let what = self.what;
+                    let before = seen.files.remove(&path).map(|file| file.content).unwrap_or_default();
+                    if before.is_empty() {
+                        warn!(target: "kadalu", trouble, "a file of {what} cannot be read: they are not known until it is mended");
+                    } else {
+                        warn!(target: "kadalu", trouble, "a file of {what} cannot be read: what it said before holds");
+                    }
+                    (before, Some(trouble))
                 }
             };
             seen.files.insert(path, File { stamp, content, trouble });

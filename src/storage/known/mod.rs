@@ -69,8 +69,8 @@ impl Known {
         let pools = state_dir.join("pools");
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&pools);
         made.map_err(|error| Error::other(format_args!("cannot make {}", pools.display()), error))?;
-        let storages = storages.map(|place| Folder::new(place, STORAGES, files::storages));
-        let learned = Folder::new(&pools, &[".json"], learned);
+        let storages = storages.map(|place| Folder::new(place, "storages", STORAGES, files::storages));
+        let learned = Folder::new(&pools, "pools", &[".json"], learned);
         Ok(Self { storages, learned, logged: Mutex::default() })
     }
 

@@ -254,6 +254,12 @@ impl Parameters {
         place(key).is_some_and(|place| matches!(WORDS[place].1, Meaning::Options))
     }
 
+    /// Whether a key says what this word says.
+    pub(super) fn means(key: &str, word: &str) -> bool {
+        let meaning = |key| place(key).map(|place| WORDS[place].1);
+        meaning(key).is_some() && meaning(key) == meaning(word)
+    }
+
     /// Whether the value of a key may be a list.
     pub(super) fn takes_list(key: &str) -> bool {
         let list =
@@ -335,7 +341,11 @@ fn check_text(key: &str, value: &str) -> Result<(), Cow<'static, str>> {
 fn unknown(key: &str) -> String {
     let word = key.to_ascii_lowercase().replace('-', "_");
     let meant = nearest_of(&word, WORDS.iter().map(|(word, _)| *word));
-    let meant = meant.map(|word| format!(", do you mean {word:?}?")).unwrap_or_default();
+    let meant = match meant {
+        _ if MountOptions::knows(key) => ": it is an option of mounts, for gluster_options".to_owned(),
+        Some(word) => format!(", do you mean {word:?}?"),
+        None => String::new(),
+    };
     format!("there is no parameter {:?}{meant}", shortened(key))
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Reader {
     read: Parameters,
     port: Option<u16>,
     options: Vec<String>,
+    /// More servers were named than there may be: told once.
+    too_many: bool,
     /// Which pair was the first to say what can be said in one way only.
     said: Vec<(Meaning, usize)>,
 }
@@ -50,7 +52,7 @@ impl Reader {
             }
             Meaning::Options => {
                 // With those before it: together they can be too many.
-                let all = self.options.iter().map(String::as_str).chain([value]);
+                let all = self.options.iter().map(String::as_str).chain([value]).flat_map(str::lines);
                 let options = MountOptions::parse(all).map_err(|error| Problem::wrong(pair, error))?;
                 if options.read_only() {
                     return Err(Problem::wrong(pair, "ro makes no PV: let the pods mount it read-only"));
@@ -113,6 +115,10 @@ impl Reader {
     }
 
     fn servers(&mut self, pair: usize, value: &str) -> Result<(), Problem> {
+        if let Some(url) = words(value).find(|word| word.contains("://") && !word.starts_with("unix:")) {
+            let message = format!("{:?} is no server: write host or host:port", shortened(url));
+            return Err(Problem::wrong(pair, message));
+        }
         let list = match split(value) {
             Some((list, volume)) => {
                 self.volume(pair, volume)?;
@@ -133,6 +139,9 @@ impl Reader {
                 continue;
             }
             if self.read.servers.len() == MAX_SERVERS {
+                if std::mem::replace(&mut self.too_many, true) {
+                    return Ok(());
+                }
                 return Err(Problem::wrong(pair, format_args!("there are more than {MAX_SERVERS} servers")));
             }
             self.read.servers.push(server);

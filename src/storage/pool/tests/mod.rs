@@ -5,6 +5,7 @@ mod kills;
 mod life;
 mod model;
 mod quota;
+mod room;
 mod trash;
 
 use std::{

@@ -4,6 +4,7 @@ use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use glusterd_client::{
     mount::{
+        Reason,
         control::{Client, Mounts},
         generated::MountRequest,
         options::MountOptions,
@@ -20,7 +21,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::cli::Failure;
+use super::Failure;
 
 /// For a brick to be mounted.
 const MOUNT: Duration = Duration::from_secs(15);
@@ -29,19 +30,19 @@ const MOUNT: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_secs(120);
 
 /// What is mounted by this run.
-pub(in crate::cli) struct Mounted {
+pub(crate) struct Mounted {
     host: Client,
     source: Source,
     targets: Vec<PathBuf>,
 }
 
 impl Mounted {
-    pub(in crate::cli) fn new(host: Client, source: Source) -> Self {
+    pub(crate) fn new(host: Client, source: Source) -> Self {
         Self { host, source, targets: Vec::new() }
     }
 
     /// Mounts the volume; returns where.
-    pub(in crate::cli) async fn volume(&mut self) -> Result<PathBuf, Failure> {
+    pub(crate) async fn volume(&mut self) -> Result<PathBuf, Failure> {
         let request = self.request(String::new())?;
         let root = PathBuf::from(&request.target);
         self.host.mount(request, unbounded_channel().0).await?;
@@ -49,7 +50,7 @@ impl Mounted {
     }
 
     /// Looks at each brick, side by side: what was seen of these PVs, or why it could not be looked at.
-    pub(in crate::cli) async fn bricks(
+    pub(crate) async fn bricks(
         &mut self,
         bricks: &[DataBrick],
         paths: Arc<[String]>,
@@ -68,7 +69,7 @@ impl Mounted {
 
     /// A mount at a directory of its own.
     fn request(&mut self, options: String) -> Result<MountRequest, Failure> {
-        let target = tempfile::Builder::new().prefix("kadalu-quota-").tempdir();
+        let target = tempfile::Builder::new().prefix("kadalu-mnt-").tempdir();
         // Never to be removed with what is in it: that is the volume.
         let target =
             target.map_err(|error| Failure::other("cannot make a directory to mount at", error))?.keep();
@@ -83,17 +84,23 @@ impl Mounted {
     }
 
     /// Unmounts all that was mounted, or was about to be.
-    pub(in crate::cli) async fn end(self) {
+    ///
+    /// # Errors
+    /// Something stays mounted: it keeps its directory, and `kadalu mounts` shows it.
+    pub(crate) async fn end(self) -> Result<(), Failure> {
         let mut ends = JoinSet::new();
         for target in self.targets {
             let host = self.host.clone();
             ends.spawn(async move {
-                // What could not be mounted is not; what stays mounted keeps its directory, and `kadalu mounts` shows it.
-                let _ = host.unmount(&target, true).await;
-                let _ = fs::remove_dir(&target);
+                match host.unmount(&target, true).await {
+                    // What could not be mounted is not.
+                    Err(error) if error.reason() != Reason::NotMounted => return Err(error.into()),
+                    _ => fs::remove_dir(&target),
+                }
+                .map_err(|error| Failure::other(format_args!("cannot remove {}", target.display()), error))
             });
         }
-        ends.join_all().await;
+        ends.join_all().await.into_iter().collect()
     }
 }
 
