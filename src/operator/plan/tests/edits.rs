@@ -342,7 +342,7 @@ fn a_restart_does_not_forget_why_an_edit_waits() {
     sim.volume("pvc-1");
     sim.clusters.insert("h1:24007/vol".to_owned(), report("vol", OTHER));
     let strange = spec(json!({ "gluster_hosts": "h1", "gluster_volname": "vol" }));
-    sim.edit(strange.clone());
+    sim.edit(strange);
     sim.settle();
     assert_eq!(sim.condition("Drifted"), "True ClusterChanged");
     let (before, told) = (sim.objects.clone(), sim.told.clone());
