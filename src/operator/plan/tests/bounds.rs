@@ -5,7 +5,7 @@ use crate::{operator::world::shown, transport::MAX_SERVERS};
 
 /// What no line of a status may have, and more of it than anybody reads.
 fn hostile() -> String {
-    "\u{1b}[2J\r\n\u{7}é".repeat(4000)
+    "\u{1b}[2J\r\n\u{7}é".repeat(100)
 }
 
 /// Every text in a value.

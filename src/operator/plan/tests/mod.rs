@@ -217,7 +217,7 @@ impl Sim {
         for volume in &self.volumes {
             volumes.put(volume);
         }
-        let mut done = 0;
+        let (mut done, mut wanted) = (0, BTreeSet::new());
         for object in &objects {
             let rival =
                 objects.iter().filter(|other| !other.is_foreign()).find(|other| other.is_before(object));
@@ -247,8 +247,12 @@ impl Sim {
             let Outcome { actions, looks, .. } = plan(&world);
             done += actions.len();
             actions.into_iter().for_each(|action| self.act(&key, action));
+            wanted.extend(looks.iter().map(|look| look.target.to_string()));
             looks.into_iter().for_each(|look| self.look(look));
         }
+        // What nobody wants to be looked at any more is forgotten.
+        self.reports.retain(|target, _| wanted.contains(target));
+        self.looks.retain(|target, _| wanted.contains(target));
         done
     }
 
