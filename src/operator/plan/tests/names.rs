@@ -1,4 +1,4 @@
-//! Names that somebody else has, or had before.
+//! Names that somebody else has, or had before, and words that are nobody's.
 
 use super::*;
 
@@ -95,5 +95,36 @@ fn an_entry_of_another_name_is_not_taken_over() {
         sim.create("ns", rfc());
         sim.settle();
         assert_eq!((sim.condition("Ready").as_str(), sim.info()["volname"].as_str()), (ready, Some(name)));
+    }
+}
+
+/// The pairs that kadalu's definitions of the kind leave in the store: the second of each may be nobody's word.
+#[test]
+fn defaults_of_kadalu_are_no_words_of_the_user() {
+    let with = |single: bool, format: &str| {
+        let mut spec = rfc();
+        spec["single_pv_per_pool"] = json!(single);
+        spec["kadalu_format"] = json!(format);
+        spec["pvReclaimPolicy"] = json!("delete");
+        spec
+    };
+    for (single, format, whole) in
+        [(false, "non-native", true), (true, "native", true), (false, "native", false)]
+    {
+        let mut sim = Sim::with(with(single, format));
+        assert_eq!(sim.condition("Ready"), "True Ready", "{single} {format}");
+        assert_eq!(sim.info()["single_pv_per_pool"], whole, "{single} {format}");
+        // What was applied is what its user wrote.
+        let mut words = with(single, format);
+        sim.object("ns")["metadata"]["annotations"] =
+            json!({ LAST_APPLIED: json!({ "spec": words }).to_string() });
+        sim.settle();
+        let ready = if whole { "False InvalidConfiguration" } else { "True Ready" };
+        assert_eq!(sim.condition("Ready"), ready, "{single} {format}");
+        words.as_object_mut().unwrap().remove(if single { "kadalu_format" } else { "single_pv_per_pool" });
+        sim.object("ns")["metadata"]["annotations"] =
+            json!({ LAST_APPLIED: json!({ "spec": words }).to_string() });
+        sim.settle();
+        assert_eq!(sim.condition("Ready"), "True Ready", "{single} {format}");
     }
 }
