@@ -153,7 +153,7 @@ fn command_lines_that_make_no_sense() {
         (&["volfile-get"][..], "<SERVERS[:/VOLUME]>"),
         (&["volfile-get", "g1", "vol", "--timeout", "0"], "a number of seconds above 0 and up to 86400"),
         (&["volfile-get", "g1", "vol", "--timeout", "1e19"], "a number of seconds above 0 and up to 86400"),
-        (&["volfile-get", "g1", "vol", "--timeout", "soon"], "invalid float literal"),
+        (&["volfile-get", "g1", "vol", "--timeout", "soon"], "a number of seconds above 0"),
         (&["volfile-get", "g1", "vol", "--op-version", "2:1"], "--op-version"),
         (&["volfile-get", "g1", "vol", "--format", "xml"], "raw, json, tree, dot, digest"),
         (&["volfile-get", "g1", "vol", "--watch", "--check"], "cannot be used with '--check'"),

@@ -45,14 +45,16 @@ fn manual_pages() {
     let page = run(&["man"]).ok();
     assert!(page.contains(".TH kadalu 1") && page.contains("volfile\\-get"), "{page}");
     let directory = tempfile::tempdir().unwrap();
-    assert_eq!(run(&["man", "--dir", directory.path().to_str().unwrap()]).ok(), "");
+    // It is made where it is not there.
+    let directory = directory.path().join("share/man1");
+    assert_eq!(run(&["man", "--dir", directory.to_str().unwrap()]).ok(), "");
     for name in ["kadalu", "kadalu-volfile-get", "kadalu-volfile-server", "kadalu-demo", "kadalu-bench-fetch"]
     {
-        let page = std::fs::read_to_string(directory.path().join(format!("{name}.1"))).unwrap();
+        let page = std::fs::read_to_string(directory.join(format!("{name}.1"))).unwrap();
         assert!(page.contains(&format!(".TH {name} 1")) && page.contains(".SH OPTIONS"), "{name}");
     }
-    run(&["man", "--dir", "/nonexistent"])
-        .fails(1, "kadalu: cannot write to /nonexistent: No such file or directory (os error 2)\n");
+    run(&["man", "--dir", "/dev/null/man"])
+        .fails(1, "kadalu: cannot write to /dev/null/man: Not a directory (os error 20)\n");
 }
 
 #[test]
