@@ -89,7 +89,8 @@ fn a_status_that_somebody_has_spoiled_counts_as_none() {
 
 #[test]
 fn a_text_is_cut_between_letters() {
-    assert_eq!(shown("a\tb", 3), "a b");
+    assert_eq!(shown("a\nb", 3), "a b");
+    assert_eq!(shown("a\tb", 4), "a\\tb");
     assert_eq!(shown("aéb", 2), "a…");
     assert_eq!(shown("aéb", 4), "aéb");
 }
