@@ -175,15 +175,8 @@ fn main() -> ExitCode {
     let named = tests.map(|(need, path, test)| {
         (need, path.strip_prefix("e2e::").expect("the path of a module of this crate"), test)
     });
-    let here = named.filter(|(_, name, _)| !guest::inside() || name.starts_with(QUOTA)).collect::<Vec<_>>();
-    // It has a core of its own to do, and the stories here mostly wait.
-    let is_for_guest = |need: fn() -> Result<(), String>, name: &str| {
-        name.starts_with(QUOTA) && is_selected(&arguments, name) && need().is_ok() && !guest::has_xfs_quota()
-    };
-    if !arguments.list && here.iter().any(|(need, name, _)| is_for_guest(*need, name)) {
-        guest.boot();
-    }
-    let trials = here.into_iter().map(|(need, name, test)| {
+    let here = named.filter(|(_, name, _)| !guest::inside() || name.starts_with(QUOTA));
+    let trials = here.map(|(need, name, test)| {
         let (labs, guest) = (Arc::clone(&labs), Arc::clone(&guest));
         Trial::ignorable_test(name, move || match need().and_then(|()| run(name, *test, &labs, &guest)) {
             Ok(Outcome::Passed) => Ok(Completion::Completed),
@@ -205,12 +198,6 @@ fn run(name: &str, test: Test, labs: &Labs, guest: &Guest) -> Result<Outcome, St
     }
     test(labs);
     Ok(Outcome::Passed)
-}
-
-/// Whether these arguments are for this test, too.
-fn is_selected(arguments: &Arguments, name: &str) -> bool {
-    let is_named = |by: &String| if arguments.exact { name == by } else { name.contains(by.as_str()) };
-    arguments.filter.as_ref().is_none_or(is_named) && !arguments.skip.iter().any(is_named)
 }
 
 /// The arguments that select the same tests again.

@@ -68,7 +68,7 @@ pub(crate) enum Outcome {
     Failed(String),
 }
 
-/// A guest that boots when it is told to, or asked for the first outcome, and then runs the tests that its arguments select.
+/// A guest that boots when the first outcome is asked for, and then runs the tests that its arguments select.
 pub(crate) struct Guest {
     arguments: Vec<String>,
     story: Arc<Story>,
@@ -81,8 +81,11 @@ impl Guest {
         Self { arguments, story: Arc::default(), thread: OnceLock::new() }
     }
 
-    /// Boots, and runs all its tests, beside the caller.
-    pub(crate) fn boot(&self) {
+    /// Waits for the end of a test.
+    ///
+    /// # Errors
+    /// Why it was never run: there is no guest, or it has ended before.
+    pub(crate) fn outcome(&self, test: &str) -> Result<Outcome, String> {
         self.thread.get_or_init(|| {
             let (arguments, story) = (self.arguments.clone(), Arc::clone(&self.story));
             thread::spawn(move || {
@@ -90,14 +93,6 @@ impl Guest {
                 story.tell(|known| known.ended = Some(ended.unwrap_or_else(|| "it has no such test".into())));
             })
         });
-    }
-
-    /// Waits for the end of a test.
-    ///
-    /// # Errors
-    /// Why it was never run: there is no guest, or it has ended before.
-    pub(crate) fn outcome(&self, test: &str) -> Result<Outcome, String> {
-        self.boot();
         let waiting = |known: &mut Known| known.ended.is_none() && !known.outcomes.contains_key(test);
         let known = self.story.changed.wait_while(self.story.lock(), waiting);
         let known = known.unwrap_or_else(PoisonError::into_inner);
