@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::checked::{Checked, FAILED, OK, UNKNOWN, WARNING, at};
-use crate::lab::{Host, Kind, Lab, require};
+use crate::lab::{Host, Kind, Lab, eventually, require};
 use crate::labs::Labs;
 
 story! { needs require; healthy, one_server_is_enough, table, touches_nothing, watched, from_a_server }
@@ -109,7 +109,12 @@ fn has_no_client(lab: &Lab, volume: &str) {
 
 fn touches_nothing(labs: &Labs) {
     let (lab, source) = start(labs, "check-touches");
-    let before = state(lab, "check-touches");
+    // The self-heal daemon makes a directory on each brick when it first sees it.
+    let before = eventually("self-heal is at rest", || {
+        let seen = state(lab, "check-touches");
+        let made = seen.iter().filter(|state| state.contains("/.glusterfs-anonymous-inode-")).count();
+        (made == lab.servers().len() && seen == state(lab, "check-touches")).then_some(seen)
+    });
     for flags in [&[][..], &["--no-status"], &["--quota", "required"], &["--single-pv-per-pool"]] {
         Checked::run(lab.client(), &source, flags);
     }
