@@ -85,6 +85,7 @@ impl Bed<'_> {
             self.driver.block(async { caller.controller().controller_get_volume_health(request).await });
         let reply = reply.unwrap_or_else(|status| panic!("{status:?}\n{}", self.logs())).into_inner();
         let health = reply.volume_health.expect("the health of one volume");
-        health.health_statuses.into_iter().find(|of| of.reason == "QuotaNotEnforced").map(|of| of.message)
+        let is_of_quota = |reason: &str| ["QuotaNotEnforced", "QuotaUnknown"].contains(&reason);
+        health.health_statuses.into_iter().find(|of| is_of_quota(&of.reason)).map(|of| of.message)
     }
 }
