@@ -23,14 +23,15 @@ const RETRY: Duration = Duration::from_secs(2);
 /// What was said before holds for as long, whatever the errors: a restart of the driver, or a slow volume, is no news.
 const FORGIVEN: Duration = Duration::from_secs(60);
 
-/// What the driver has said.
+/// What the driver has said of all PVs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Said {
     pub(super) limits: Arc<BTreeMap<String, Limit>>,
     pub(super) asked: Arc<BTreeSet<String>>,
-    /// By the names of storages; those of which it has said nothing are missing.
-    pub(super) homes: BTreeMap<String, Home>,
 }
+
+/// What it has said of storages, by their names; those of which it has said nothing are missing.
+pub(super) type Homes = BTreeMap<String, Home>;
 
 /// What it is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,11 +52,12 @@ impl Ask {
     }
 }
 
-/// What it answers: to [`Ask::All`], or what it says of storages.
+/// What it answers. Of PVs it says nothing while the volume of one does not answer; of other storages it does all the same.
 #[derive(Debug)]
-pub(super) enum Answer {
-    All(Result<Said, String>),
-    Storages(BTreeMap<String, Home>),
+pub(super) struct Answer {
+    /// To [`Ask::All`].
+    pub(super) said: Option<Result<Said, String>>,
+    pub(super) homes: Homes,
 }
 
 /// A storage that it does not know yet.
@@ -71,7 +73,8 @@ struct New {
 pub(super) struct Asking {
     interval: Duration,
     said: Option<Result<Said, String>>,
-    /// Since when it does not answer, and the last pause.
+    homes: Homes,
+    /// Since when it does not tell of the PVs, and the last pause.
     failing: Option<(Instant, Duration)>,
     /// Since when nobody tells how these PVs are limited.
     doubtful: BTreeMap<String, Instant>,
@@ -93,6 +96,7 @@ impl Asking {
         Self {
             interval,
             said: None,
+            homes: Homes::new(),
             failing: None,
             doubtful: BTreeMap::new(),
             pause: None,
@@ -111,7 +115,7 @@ impl Asking {
 
     /// When it is to be asked; none while it is.
     pub(super) fn due(&self) -> Option<Instant> {
-        let new = self.new.values().map(|new| new.due).filter(|_| self.answers());
+        let new = self.new.values().map(|new| new.due);
         new.chain([self.due]).min().filter(|_| !self.busy)
     }
 
@@ -129,9 +133,7 @@ impl Asking {
             self.due = self.due.min(self.asked.map_or(now, |asked| asked + SELDOM)).max(now);
             self.subjects = subjects;
         }
-        if let Some(Ok(said)) = &mut self.said {
-            said.homes.retain(|name, _| storages.contains_key(name));
-        }
+        self.homes.retain(|name, _| storages.contains_key(name));
         let mut new = std::mem::take(&mut self.new);
         new.retain(|name, new| storages.get(name) == Some(&new.identity));
         for (name, identity) in storages {
@@ -146,7 +148,7 @@ impl Asking {
             self.asked = Some(now);
             Some(Ask::All)
         } else {
-            let due = self.new.iter().filter(|(_, new)| new.due <= now && self.answers());
+            let due = self.new.iter().filter(|(_, new)| new.due <= now);
             let due = due.map(|(name, _)| name.clone()).collect::<BTreeSet<_>>();
             (!due.is_empty()).then_some(Ask::Storages(due))
         };
@@ -154,13 +156,8 @@ impl Asking {
         ask
     }
 
-    fn answers(&self) -> bool {
-        matches!(self.said, Some(Ok(_)))
-    }
-
     fn knows(&self, storage: &str, identity: &Identity) -> bool {
-        let Some(Ok(said)) = &self.said else { return false };
-        matches!(said.homes.get(storage), Some(Home::Known { of, .. }) if of == identity)
+        matches!(self.homes.get(storage), Some(Home::Known { of, .. }) if of == identity)
     }
 
     /// The PVs and storages of which it is asked.
@@ -176,23 +173,27 @@ impl Asking {
             new.due = now + jittered(new.pause);
             new.pause = (new.pause * 2).min(SELDOM).min(self.interval);
         }
-        match answer {
-            Answer::All(Ok(said)) => self.told(said),
-            Answer::All(Err(why)) => {
-                let (since, pause) = self.failing.map_or((now, RETRY), |(since, pause)| (since, pause * 2));
-                let pause = pause.min(self.interval);
-                if now >= since + FORGIVEN {
-                    self.said = Some(Err(why));
-                }
-                (self.failing, self.due) = (Some((since, pause)), now + jittered(pause));
+        let other = match answer.said {
+            Some(Ok(said)) => self.told(said),
+            Some(Err(why)) => {
+                self.failed(why);
                 BTreeSet::new()
             }
-            Answer::Storages(homes) => {
-                if let Some(Ok(said)) = &mut self.said {
-                    said.homes.extend(homes);
-                }
-                BTreeSet::new()
-            }
+            None => BTreeSet::new(),
+        };
+        // Of what it did not answer now, it has before.
+        self.homes.extend(answer.homes);
+        other
+    }
+
+    fn failed(&mut self, why: String) {
+        let now = Instant::now();
+        let (since, pause) = self.failing.map_or((now, RETRY), |(since, pause)| (since, pause * 2));
+        let pause = pause.min(self.interval);
+        (self.failing, self.due) = (Some((since, pause)), now + jittered(pause));
+        if now >= since + FORGIVEN {
+            self.said = Some(Err(why));
+            self.homes.clear();
         }
     }
 
@@ -203,13 +204,9 @@ impl Asking {
         self.pause = waits.then(|| self.pause.map_or(RETRY, |pause| pause * 2).min(self.interval));
         self.due = now + jittered(self.pause.unwrap_or(self.interval));
         self.failing = None;
-        let mut other = BTreeSet::new();
         // Where there is nothing to compare with, nothing is new.
-        if let Some(before) = before {
-            other = (&not_enforced(&before) ^ &not_enforced(&said)).into_iter().cloned().collect();
-            // Of what it did not answer now, it has before.
-            said.homes = before.homes.into_iter().chain(said.homes).collect();
-        }
+        let other = before.as_ref().map(|before| &not_enforced(before) ^ &not_enforced(&said));
+        let other = other.into_iter().flatten().cloned().collect();
         self.said = Some(Ok(said));
         other
     }
@@ -242,14 +239,11 @@ impl Asking {
 
     /// What a storage is planned with.
     pub(super) fn view(&self, storage: &str) -> DriverView {
-        match &self.said {
+        let home = self.homes.get(storage).cloned().unwrap_or_default();
+        match self.said.clone() {
             None => DriverView::NotAsked,
-            Some(Err(why)) => DriverView::Failed(why.clone()),
-            Some(Ok(Said { limits, asked, homes })) => DriverView::Seen {
-                limits: limits.clone(),
-                asked: asked.clone(),
-                home: homes.get(storage).cloned().unwrap_or_default(),
-            },
+            Some(Err(why)) => DriverView::Failed { why, home },
+            Some(Ok(Said { limits, asked })) => DriverView::Seen { limits, asked, home },
         }
     }
 }
@@ -276,25 +270,34 @@ mod tests {
         Home::Known { of: identity("vol"), available: Some(available) }
     }
 
-    fn homes(home: Home) -> BTreeMap<String, Home> {
-        BTreeMap::from([("s".to_owned(), home)])
+    fn homes(home: Home) -> Homes {
+        Homes::from([("s".to_owned(), home)])
+    }
+
+    /// To a question of all.
+    fn all(said: Result<Said, &str>, homes: Homes) -> Answer {
+        Answer { said: Some(said.map_err(str::to_owned)), homes }
+    }
+
+    /// To one of storages.
+    fn only(homes: Homes) -> Answer {
+        Answer { said: None, homes }
     }
 
     fn limits(limits: &[(&str, Limit)]) -> Said {
         let limits = limits.iter().map(|(handle, limit)| ((*handle).to_owned(), limit.clone()));
         let limits = limits.collect::<BTreeMap<_, _>>();
         let asked = Arc::new(limits.keys().cloned().collect());
-        Said { limits: Arc::new(limits), asked, homes: BTreeMap::new() }
+        Said { limits: Arc::new(limits), asked }
     }
 
     fn said(handles: &[&str], available: u64) -> Answer {
         let lacking = handles.iter().map(|handle| (*handle, Limit::NotEnforced("why".to_owned())));
-        let said = limits(&lacking.collect::<Vec<_>>());
-        Answer::All(Ok(Said { homes: homes(known(available)), ..said }))
+        all(Ok(limits(&lacking.collect::<Vec<_>>())), homes(known(available)))
     }
 
     fn starts() -> Answer {
-        Answer::All(Err("it starts".to_owned()))
+        all(Err("it starts"), Homes::new())
     }
 
     #[tokio::test(start_paused = true)]
@@ -304,7 +307,7 @@ mod tests {
             first.into_iter().for_each(|first| drop(asking.answered(first)));
             let (before, begun) = (asking.view("s"), Instant::now());
             let mut times = 0;
-            while !matches!(asking.view("s"), DriverView::Failed(_)) {
+            while !matches!(asking.view("s"), DriverView::Failed { .. }) {
                 assert_eq!(asking.view("s"), before);
                 asking.answered(starts());
                 times += 1;
@@ -355,44 +358,73 @@ mod tests {
     async fn a_storage_that_the_driver_does_not_know_is_asked_of_again_and_again() {
         let mut asking = Asking::new(INTERVAL);
         let storages = |volume: &str| BTreeMap::from([("s".to_owned(), identity(volume))]);
-        let only = Some(Ask::Storages(BTreeSet::from(["s".to_owned()])));
+        let of_it = Some(Ask::Storages(BTreeSet::from(["s".to_owned()])));
         let home = |asking: &Asking| match asking.view("s") {
             DriverView::Seen { home, .. } => home,
             other => panic!("{other:?}"),
         };
         assert_eq!(asking.begin(BTreeSet::new(), &BTreeMap::new()), Some(Ask::All));
-        asking.answered(Answer::All(Ok(Said::default())));
+        asking.answered(all(Ok(Said::default()), Homes::new()));
         // It is new: at once.
         let begun = Instant::now();
         assert_eq!(asking.due().map(|due| due > begun), Some(true));
-        assert_eq!(asking.begin(BTreeSet::new(), &storages("vol")), only);
+        assert_eq!(asking.begin(BTreeSet::new(), &storages("vol")), of_it);
         assert_eq!(asking.begin(BTreeSet::new(), &storages("vol")), None);
         let mut pauses = Vec::new();
         for _ in 0..7 {
             let not_known = Home::NotKnown("there is no storage".to_owned());
-            asking.answered(Answer::Storages(homes(not_known.clone())));
+            asking.answered(only(homes(not_known.clone())));
             assert_eq!((asking.begin(BTreeSet::new(), &storages("vol")), home(&asking)), (None, not_known));
             let before = Instant::now();
             sleep_until(asking.due().unwrap()).await;
             pauses.push(before.elapsed());
-            assert_eq!(asking.begin(BTreeSet::new(), &storages("vol")), only, "{pauses:?}");
+            assert_eq!(asking.begin(BTreeSet::new(), &storages("vol")), of_it, "{pauses:?}");
         }
         // Up to a fifth less.
         for (pause, most) in pauses.iter().zip([2, 4, 8, 16, 30, 30, 30].map(Duration::from_secs)) {
             assert!(*pause <= most && *pause > most / 2, "{pauses:?}");
         }
         // Nothing was said: what is known of it stays.
-        asking.answered(Answer::Storages(BTreeMap::new()));
+        asking.answered(only(Homes::new()));
         assert!(matches!(home(&asking), Home::NotKnown(_)));
         sleep_until(asking.due().unwrap()).await;
-        assert_eq!(asking.begin(BTreeSet::new(), &storages("vol")), only);
-        asking.answered(Answer::Storages(homes(known(1))));
+        assert_eq!(asking.begin(BTreeSet::new(), &storages("vol")), of_it);
+        asking.answered(only(homes(known(1))));
         assert_eq!((asking.begin(BTreeSet::new(), &storages("vol")), home(&asking)), (None, known(1)));
         assert!(asking.due().unwrap() > Instant::now() + SELDOM);
         // One that has become another, and one that is gone.
-        assert_eq!(asking.begin(BTreeSet::new(), &storages("other")), only);
-        asking.answered(Answer::Storages(BTreeMap::new()));
+        assert_eq!(asking.begin(BTreeSet::new(), &storages("other")), of_it);
+        asking.answered(only(Homes::new()));
         assert_eq!((asking.begin(BTreeSet::new(), &BTreeMap::new()), home(&asking)), (None, Home::NotAsked));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn storages_are_known_where_the_list_of_pvs_fails() {
+        let mut asking = Asking::new(INTERVAL);
+        let storages = BTreeMap::from([("s".to_owned(), identity("vol"))]);
+        assert_eq!(asking.begin(BTreeSet::new(), &BTreeMap::new()), Some(Ask::All));
+        let dead = || all(Err("another volume does not answer"), Homes::new());
+        let begun = Instant::now();
+        while begun.elapsed() < FORGIVEN * 2 {
+            asking.answered(dead());
+            sleep_until(asking.due().unwrap()).await;
+            assert_eq!(asking.begin(BTreeSet::new(), &BTreeMap::new()), Some(Ask::All));
+        }
+        asking.answered(dead());
+        // One that is new is asked of at once, and known.
+        assert_eq!(
+            asking.begin(BTreeSet::new(), &storages),
+            Some(Ask::Storages(BTreeSet::from(["s".to_owned()])))
+        );
+        asking.answered(only(homes(known(1))));
+        let is_known =
+            |asking: &Asking| matches!(asking.view("s"), DriverView::Failed { home, .. } if home == known(1));
+        assert!(is_known(&asking));
+        // It stays known while it is told of, and not by what was said long ago.
+        asking.answered(all(Err("another volume does not answer"), homes(known(1))));
+        assert!(is_known(&asking));
+        asking.answered(dead());
+        assert!(matches!(asking.view("s"), DriverView::Failed { home: Home::NotAsked, .. }));
     }
 
     #[tokio::test(start_paused = true)]
@@ -405,15 +437,17 @@ mod tests {
         let forgiven = limits(&[("a", Limit::Enforced), ("b", lacks), ("c", Limit::Off)]);
         for (first, forgiven) in [(Some(first), forgiven), (None, limits(&[("c", Limit::Off)]))] {
             let mut asking = Asking::new(INTERVAL);
-            first.clone().into_iter().for_each(|first| drop(asking.answered(Answer::All(Ok(first)))));
+            first.clone().into_iter().for_each(|first| drop(asking.answered(all(Ok(first), Homes::new()))));
             let begun = Instant::now();
             let said = |asking: &Asking| match asking.view("s") {
-                DriverView::Seen { limits, asked, .. } => Said { limits, asked, ..Said::default() },
+                DriverView::Seen { limits, asked, .. } => Said { limits, asked },
                 other => panic!("{other:?}"),
             };
             let mut times = 0;
             loop {
-                assert!(asking.answered(Answer::All(Ok(slow()))).is_empty() || begun.elapsed() >= FORGIVEN);
+                assert!(
+                    asking.answered(all(Ok(slow()), Homes::new())).is_empty() || begun.elapsed() >= FORGIVEN
+                );
                 if said(&asking) == slow() {
                     break;
                 }
@@ -421,16 +455,17 @@ mod tests {
                 times += 1;
                 sleep_until(asking.due().unwrap()).await;
             }
-            assert!((6..=8).contains(&times) && begun.elapsed() >= FORGIVEN, "{times}");
+            // After 2, 4, 8, 16 and 32 seconds or up to a fifth less; at the latest after 64 more.
+            assert!((5..=6).contains(&times) && begun.elapsed() >= FORGIVEN, "{times}");
             assert!(asking.due().unwrap() > Instant::now() + INTERVAL / 2);
             // It stays so, and is over at once.
-            asking.answered(Answer::All(Ok(slow())));
+            asking.answered(all(Ok(slow()), Homes::new()));
             assert_eq!(said(&asking), slow());
             let well = limits(&[("a", Limit::Enforced)]);
-            asking.answered(Answer::All(Ok(well.clone())));
+            asking.answered(all(Ok(well.clone()), Homes::new()));
             assert_eq!(said(&asking), well);
             // Another time is another time.
-            asking.answered(Answer::All(Ok(limits(&[("a", late())]))));
+            asking.answered(all(Ok(limits(&[("a", late())])), Homes::new()));
             assert_eq!(said(&asking), well);
         }
     }

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use futures_util::{StreamExt, future, stream};
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -36,6 +37,9 @@ const QUIET: Duration = Duration::from_millis(20);
 
 /// Volumes that are looked at at one time.
 const LOOKS: usize = 4;
+
+/// Storages that the driver is asked of at one time.
+const AT_ONCE: usize = 8;
 
 /// What looks are among the troubles.
 const LOOK: &str = "a look";
@@ -329,30 +333,29 @@ impl<P: Prober, D: Driver> Controller<P, D> {
         let questions = questions.collect::<Vec<_>>();
         let asked = Arc::new(self.asking.subjects());
         self.work.spawn(async move {
-            let limits = match ask {
-                Ask::All => Some(driver.limits().await),
-                Ask::Storages(_) => None,
+            let said = async {
+                match ask {
+                    Ask::All => {
+                        let limits = driver.limits().await;
+                        Some(limits.map(|limits| Said { limits: Arc::new(limits), asked }))
+                    }
+                    Ask::Storages(_) => None,
+                }
             };
-            if let Some(Err(why)) = limits {
-                return Done::Asked(Answer::All(Err(why)));
-            }
-            let mut homes = BTreeMap::new();
-            for (storage, of, class) in questions {
+            let homes = questions.into_iter().map(async |(storage, of, class)| {
                 let home = match driver.available(class).await {
                     Ok(bytes) => Home::Known { of, available: Some(bytes) },
                     // One volume that does not answer says nothing of the others.
                     Err(Refusal::Trouble(_)) => Home::Known { of, available: None },
                     Err(Refusal::NotKnown(why)) => Home::NotKnown(why),
-                    Err(Refusal::Silent(_)) => continue,
+                    Err(Refusal::Silent(_)) => return None,
                 };
-                homes.insert(storage, home);
-            }
-            Done::Asked(match limits {
-                Some(limits) => {
-                    Answer::All(limits.map(|limits| Said { limits: Arc::new(limits), asked, homes }))
-                }
-                None => Answer::Storages(homes),
-            })
+                Some((storage, home))
+            });
+            // One that hangs keeps nobody else waiting.
+            let homes = stream::iter(homes).buffer_unordered(AT_ONCE).filter_map(future::ready).collect();
+            let (said, homes) = tokio::join!(said, homes);
+            Done::Asked(Answer { said, homes })
         });
     }
 }

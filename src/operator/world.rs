@@ -291,8 +291,13 @@ pub enum DriverView {
     Absent,
     /// It was not asked yet.
     NotAsked,
-    /// It could not be asked.
-    Failed(String),
+    /// It does not tell of the PVs.
+    Failed {
+        /// Its sentence, or that it was not reached.
+        why: String,
+        /// What it says of this storage all the same.
+        home: Home,
+    },
     /// What it said.
     Seen {
         /// The PVs that it knows, by its id of each; those whose volume does not answer are missing.
@@ -302,6 +307,16 @@ pub enum DriverView {
         /// What it says of this storage.
         home: Home,
     },
+}
+
+impl DriverView {
+    /// What it says of the storage.
+    pub fn home(&self) -> &Home {
+        match self {
+            Self::Absent | Self::NotAsked => &Home::NotAsked,
+            Self::Failed { home, .. } | Self::Seen { home, .. } => home,
+        }
+    }
 }
 
 /// The PVs of a storage.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use glusterd_client::csi::generated::{ControllerGetVolumeHealthRequest, Volume};
+use glusterd_client::csi::generated::Volume;
 use glusterd_client::storage::quota::{self, IN_FORCE, InForce};
 
 use crate::lab::eventually;
@@ -78,14 +78,6 @@ impl Bed<'_> {
 
     /// What the controller says of a PV whose size is not enforced; none where it is.
     pub(crate) fn health(&self, volume: &Volume) -> Option<String> {
-        let volume_id = volume.volume_id.clone();
-        let request = ControllerGetVolumeHealthRequest { volume_id, ..Default::default() };
-        let caller = self.driver.caller();
-        let reply =
-            self.driver.block(async { caller.controller().controller_get_volume_health(request).await });
-        let reply = reply.unwrap_or_else(|status| panic!("{status:?}\n{}", self.logs())).into_inner();
-        let health = reply.volume_health.expect("the health of one volume");
-        let is_of_quota = |reason: &str| ["QuotaNotEnforced", "QuotaUnknown"].contains(&reason);
-        health.health_statuses.into_iter().find(|of| is_of_quota(&of.reason)).map(|of| of.message)
+        self.driver.health(volume, &["QuotaNotEnforced", "QuotaUnknown"])
     }
 }

@@ -4,7 +4,7 @@
 
 use std::time::SystemTime;
 
-use glusterd_client::csi::generated::{ControllerGetVolumeHealthRequest, Volume};
+use glusterd_client::csi::generated::Volume;
 use glusterd_client::storage::{
     quota::{self, Asked, Code as Lack, Daemon, IN_FORCE, InForce, Problem, QUOTAD, Share},
     record,
@@ -98,13 +98,7 @@ impl<'lab> Bed<'lab> {
     }
 
     fn health(&self, volume: &Volume) -> Option<String> {
-        let volume_id = volume.volume_id.clone();
-        let request = ControllerGetVolumeHealthRequest { volume_id, ..Default::default() };
-        let caller = self.driver.caller();
-        let reply =
-            self.driver.block(async { caller.controller().controller_get_volume_health(request).await });
-        let health = reply.unwrap().into_inner().volume_health.unwrap();
-        health.health_statuses.into_iter().find(|of| of.reason == "QuotaNotEnforced").map(|of| of.message)
+        self.driver.health(volume, &["QuotaNotEnforced"])
     }
 }
 

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use glusterd_client::csi::generated::{
-    CapacityRange, ControllerExpandVolumeRequest, CreateVolumeRequest, DeleteVolumeRequest,
-    NodeGetVolumeStatsRequest, NodeGetVolumeStatsResponse, NodePublishVolumeRequest, NodeStageVolumeRequest,
-    NodeUnpublishVolumeRequest, NodeUnstageVolumeRequest, ProbeRequest, Volume, VolumeCapability,
+    CapacityRange, ControllerExpandVolumeRequest, ControllerGetVolumeHealthRequest, CreateVolumeRequest,
+    DeleteVolumeRequest, NodeGetVolumeStatsRequest, NodeGetVolumeStatsResponse, NodePublishVolumeRequest,
+    NodeStageVolumeRequest, NodeUnpublishVolumeRequest, NodeUnstageVolumeRequest, ProbeRequest, Volume,
+    VolumeCapability,
     controller_client::ControllerClient,
     identity_client::IdentityClient,
     node_client::NodeClient,
@@ -116,6 +117,19 @@ impl<'lab> Driver<'lab> {
     pub(crate) fn probe(&self) -> Result<bool, Status> {
         let reply = self.block(async { self.caller.identity().probe(ProbeRequest {}).await })?;
         Ok(reply.into_inner().ready.is_none_or(|ready| ready))
+    }
+
+    /// What the controller says of a PV for one of these reasons.
+    #[track_caller]
+    pub(crate) fn health(&self, volume: &Volume, reasons: &[&str]) -> Option<String> {
+        let volume_id = volume.volume_id.clone();
+        let request = ControllerGetVolumeHealthRequest { volume_id, ..Default::default() };
+        let reply =
+            self.block(async { self.caller.controller().controller_get_volume_health(request).await });
+        let reply = reply.unwrap_or_else(|status| panic!("{status:?}\n{}", self.log())).into_inner();
+        let health = reply.volume_health.expect("the health of one volume");
+        let mut statuses = health.health_statuses.into_iter();
+        statuses.find(|of| reasons.contains(&of.reason.as_str())).map(|of| of.message)
     }
 
     /// Creates the directory that kubelet makes for a pod's volume, and returns the target in it.

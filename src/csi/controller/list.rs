@@ -2,12 +2,14 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
+use tokio::time::timeout;
 use tonic::{Code, Status};
 use tracing::warn;
 
 use super::{
     Controller, bytes,
     find::{for_each, is_in_use},
+    pools::Answer,
     quota::Lack,
 };
 use crate::{
@@ -73,7 +75,8 @@ impl<M: Mounts> Controller<M> {
     /// A storage that nobody has used and that does not answer is left out, with a line in the log.
     ///
     /// # Errors
-    /// `UNAVAILABLE` where a pool that was used does not answer: a list without its PVs would say that they are gone.
+    /// `UNAVAILABLE` where a pool that was used does not answer: a list without its PVs would say that they are gone. They
+    /// are where its cluster says that there is no such volume any more.
     pub(super) async fn page<E>(
         &self,
         max_entries: i32,
@@ -116,7 +119,7 @@ impl<M: Mounts> Controller<M> {
                         |pv| Listed { pool: pool.clone(), parameters: answer.parameters.clone(), pv };
                     all.extend(in_use.map(listed));
                 }
-                Err(status) if answer.id.is_some_and(|id| self.pools.known().get(&id).is_some()) => {
+                Err(status) if self.has_pvs(&answer, deadline).await => {
                     let sentence = format!("{} does not answer: {}", answer.name, status.message());
                     return Err(failed(Code::Unavailable, sentence));
                 }
@@ -126,6 +129,13 @@ impl<M: Mounts> Controller<M> {
             }
         }
         Ok(all)
+    }
+
+    /// Whether there may be PVs of a pool that has not answered: it was used, and nobody says that its volume is no more.
+    async fn has_pvs<T>(&self, Answer { id, parameters, .. }: &Answer<T>, deadline: Deadline) -> bool {
+        let Some(id) = id.as_ref().filter(|id| self.pools.known().get(id).is_some()) else { return false };
+        let is_no_more = timeout(deadline.left() / 2, self.pools.is_no_more(id, parameters)).await;
+        !is_no_more.unwrap_or_default()
     }
 }
 

@@ -194,9 +194,9 @@ impl MountOptions {
         &self.servers
     }
 
-    /// Whether there is an option of this name, in any spelling.
-    pub fn knows(name: &str) -> bool {
-        known::find(&spelt(name)).is_some()
+    /// Whether a mount takes an option of this name, in any spelling.
+    pub fn takes(name: &str) -> bool {
+        known::find(&spelt(name)).is_some_and(|known| !matches!(known.what, What::Refused(_)))
     }
 
     /// Options without effect here that somebody may rely on, a sentence each.

@@ -4,7 +4,7 @@ use std::{fmt::Display, time::Duration};
 
 use serde::Serialize;
 
-use crate::volfile::printable;
+use crate::volfile::{Check, Severity, printable};
 
 /// The most characters of a message, an advice or a subject: what a server says may be long.
 const MAX_WORDS: usize = 600;
@@ -65,6 +65,18 @@ impl Finding {
         advice: impl Display,
     ) -> Self {
         Self::new(code, outcome, message).advise(advice)
+    }
+
+    /// A weakness that the volfile shows, under a code of ours.
+    pub(super) fn of_volfile(code: &'static str, check: &Check) -> Self {
+        let outcome = if check.severity == Severity::Error { Outcome::Failed } else { Outcome::Warning };
+        let (message, advice) =
+            check.advice.split_once(": ").unwrap_or((check.advice, "see its documentation"));
+        let finding = Self::wrong(code, outcome, message, advice);
+        match &check.volume {
+            Some(volume) => finding.about(volume),
+            None => finding,
+        }
     }
 
     pub(super) fn advise(self, advice: impl Display) -> Self {

@@ -6,6 +6,7 @@
 
 mod ask;
 mod bricks;
+mod features;
 mod finding;
 mod gather;
 mod heard;

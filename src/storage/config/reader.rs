@@ -280,7 +280,7 @@ impl Reader {
         if self.faults.len() >= Fault::MAX {
             return;
         }
-        let of_mounts = known.contains(&"gluster_options") && MountOptions::knows(&key.text);
+        let of_mounts = known.contains(&"gluster_options") && MountOptions::takes(&key.text);
         let message = match nearest(&key.text, known) {
             _ if of_mounts => {
                 let option = key.text.to_ascii_lowercase().replace('_', "-");

@@ -178,6 +178,12 @@ impl Reader {
         for (key, value) in fields {
             if Parameters::describes(&key.text) {
                 self.values(key, value, join(path, &key.text), pairs);
+            } else if SPEC.iter().any(|word| plain(word) == plain(&key.text)) {
+                self.fault(
+                    key.at,
+                    &join(path, &key.text),
+                    "this stands in spec itself: write it beside type",
+                );
             } else {
                 self.unknown(key, path, DETAILS);
             }
@@ -216,14 +222,13 @@ impl Reader {
     }
 
     fn volume_id(&mut self, node: &Node, path: &str) -> Option<String> {
+        if let (Content::Scalar(id), Some(other)) = (&node.content, &node.taken_for) {
+            self.fault(node.at, path, in_quotes(id, other));
+            return None;
+        }
         match &node.content {
             Content::Null => None,
             Content::Scalar(id) if id.is_empty() => None,
-            Content::Scalar(id) if node.taken_for.is_some() => {
-                let other = node.taken_for.as_deref().unwrap_or_default();
-                self.fault(node.at, path, in_quotes(id, other));
-                None
-            }
             Content::Scalar(id)
                 if id.len() <= MAX_VOLUME_ID && id.bytes().all(|byte| byte.is_ascii_graphic()) =>
             {

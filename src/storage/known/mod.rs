@@ -28,6 +28,10 @@ use super::{
 };
 use crate::mount::{lock::lock, options::MountOptions, source::Source};
 
+/// What to know of storages that were changed a moment ago.
+pub const SHOWN_LATE: &str =
+    "where Kubernetes shows them as a ConfigMap, a change is seen within 1 to 2 minutes";
+
 /// A pool that is known.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KnownPool {
@@ -137,8 +141,9 @@ impl Known {
         }
         let mut complete = match (storage, &parameters.storage) {
             (None, Some(name)) => {
-                let sentence =
-                    format!("there is no storage {name:?} among those of --storages, see storage_name");
+                let sentence = format!(
+                    "there is no storage {name:?} among those of --storages, see storage_name; {SHOWN_LATE}"
+                );
                 return Err(Error::new(Reason::Precondition, sentence));
             }
             (None, None) => parameters,
@@ -146,8 +151,9 @@ impl Known {
                 let complete = parameters.or(storage.parameters.clone());
                 if complete.volume != storage.parameters.volume {
                     let name = storage.name.unwrap_or_default();
-                    let sentence =
-                        format!("gluster_volname is not the volume of storage {name:?}: leave one out");
+                    let sentence = format!(
+                        "gluster_volname is not the volume of storage {name:?}: leave one out; {SHOWN_LATE}"
+                    );
                     return Err(Error::new(Reason::Invalid, sentence));
                 }
                 complete

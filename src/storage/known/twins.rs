@@ -33,12 +33,20 @@ impl Storages {
             match first.get(&name) {
                 Some((_, parameters)) if is_same(parameters, &pool.parameters) => continue,
                 Some((before, _)) => {
-                    let sentence = format!(
-                        "storage {name:?} has one meaning in {} and another in {}: take it out of one of them; no PV is \
-                         made of it until then",
-                        before.display(),
-                        file.display()
-                    );
+                    let place = if *before == file {
+                        format!(
+                            "in one namespace of {} and another in a second one: leave one of them out",
+                            file.display()
+                        )
+                    } else {
+                        format!(
+                            "in {} and another in {}: take it out of one of them",
+                            before.display(),
+                            file.display()
+                        )
+                    };
+                    let sentence =
+                        format!("storage {name:?} has one meaning {place}; no PV is made of it until then");
                     storages.unclear.entry(name).or_insert(sentence);
                 }
                 None => {
@@ -54,7 +62,10 @@ impl Storages {
 /// Whether both mean the same, however each of them writes it.
 fn is_same(one: &Parameters, other: &Parameters) -> bool {
     let meaning = |parameters: &Parameters| {
-        (parameters.kind.unwrap_or_default(), Parameters { kind: None, ..parameters.clone() }.write())
+        let mut meant = Parameters { kind: None, ..parameters.clone() };
+        // They are of one cluster, in whatever order.
+        meant.servers.sort_by_key(ToString::to_string);
+        (parameters.kind.unwrap_or_default(), meant.write())
     };
     meaning(one) == meaning(other)
 }

@@ -342,7 +342,7 @@ fn unknown(key: &str) -> String {
     let word = key.to_ascii_lowercase().replace('-', "_");
     let meant = nearest_of(&word, WORDS.iter().map(|(word, _)| *word));
     let meant = match meant {
-        _ if MountOptions::knows(key) => ": it is an option of mounts, for gluster_options".to_owned(),
+        _ if MountOptions::takes(key) => ": it is an option of mounts, for gluster_options".to_owned(),
         Some(word) => format!(", do you mean {word:?}?"),
         None => String::new(),
     };

@@ -1,6 +1,6 @@
 //! Asks a cluster what its volume is.
 
-use std::time::Duration;
+use std::{error::Error as _, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tonic::Status;
@@ -38,7 +38,7 @@ pub(super) async fn examine(
 ) -> Result<Examination, Status> {
     let options = client::Options { fetch: FETCH.min(options.fetch), ..options.clone() };
     let cluster = Cluster::new(servers.iter().cloned(), options);
-    let fetched = cluster.fetch(volume).await.map_err(|error| no_volfile(&error))?;
+    let fetched = cluster.fetch(volume).await.map_err(no_volfile)?;
     let unreadable = |why: &dyn std::fmt::Display| {
         let sentence = format!("{}: the volfile of {volume} cannot be read: {why}", fetched.server);
         Error::new(Reason::Precondition, sentence)
@@ -62,12 +62,20 @@ pub(super) async fn examine(
     Ok(Examination { id: id.parse::<PoolId>()?, servers: cluster.servers(), examined, at: Instant::now() })
 }
 
-fn no_volfile(error: &NoVolfile) -> Error {
+/// Whether servers have said that there is no such volume.
+pub(super) fn is_of_no_volume(status: &Status) -> bool {
+    let error = status.source().and_then(|source| source.downcast_ref::<NoVolfile>());
+    error.is_some_and(|error| error.kind() == Kind::NoSuchVolume)
+}
+
+fn no_volfile(error: NoVolfile) -> Status {
     let reason = match error.kind() {
         Kind::Unreachable | Kind::Other => Reason::Unavailable,
         // Until an admin has done something.
         Kind::NoSuchVolume | Kind::Access | Kind::OpVersion => Reason::Precondition,
     };
     // A server a line.
-    Error::new(reason, error.to_string().replace("\n  ", "; "))
+    let mut status = Status::from(Error::new(reason, error.to_string().replace("\n  ", "; ")));
+    status.set_source(Arc::new(error));
+    status
 }

@@ -5,11 +5,11 @@ use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 use tonic::{Code, Status};
 use tracing::{info, warn};
 
-use super::{BELIEVED, Examination, Pools, lock};
+use super::{BELIEVED, Examination, Pools, examine::is_of_no_volume, lock};
 use crate::{
     csi::status::failed,
     mount::{control::Mounts, generated::Volume},
-    storage::{handle::PoolId, parameters::Parameters},
+    storage::{handle::PoolId, known::SHOWN_LATE, parameters::Parameters},
 };
 
 /// How long it is believed that another volume has a name: an admin may have said since that it is the one to use.
@@ -44,6 +44,14 @@ impl<M: Mounts> Pools<M> {
         }
         let told = self.examination_of(parameters, BELIEVED).await.ok()?;
         settled.into_iter().find(|settled| *settled == told.id)
+    }
+
+    /// Whether there is no volume with this id any more, by the word of its cluster: it was deleted, or made anew.
+    pub(in crate::csi::controller) async fn is_no_more(&self, id: &PoolId, parameters: &Parameters) -> bool {
+        match self.examination_of(parameters, ANEW).await {
+            Ok(examination) => examination.id != *id,
+            Err(status) => is_of_no_volume(&status),
+        }
     }
 
     /// Unmounts what the controller has of a volume whose name this one has taken, by the word of its cluster. A mount host
@@ -90,7 +98,8 @@ impl<M: Mounts> Pools<M> {
 fn another(examination: &Examination, id: &PoolId) -> Status {
     let name = &examination.examined.kind().volume;
     let sentence = format!(
-        "another volume, {}, has taken the name {name} of {id}: it is not used in its place; see the status of the storage",
+        "another volume, {}, has taken the name {name} of {id}: it is not used in its place; see the status of the storage; \
+         {SHOWN_LATE}",
         examination.id
     );
     failed(Code::FailedPrecondition, sentence)

@@ -15,7 +15,7 @@ use crate::{
     operator::{
         crd::{Change, Condition, KadaluStorageStatus, StatusFinding, Truth},
         probe::has_bricks,
-        world::{CONFIG_MAP, DriverView, Home, Target, World, shown},
+        world::{DriverView, Home, Target, World, shown},
     },
     storage::{
         check::{Outcome, Report},
@@ -266,19 +266,13 @@ impl<'w> Writer<'w> {
         let was_ready = before.conditions.iter().any(|one| one.type_ == READY && one.status == Truth::True);
         let is_same =
             before.volume == now.volume && (before.volume_id.is_none() || before.volume_id == now.volume_id);
-        match &self.world.driver {
-            DriverView::Absent => Ok(()),
+        match (&self.world.driver, self.world.driver.home()) {
+            (DriverView::Absent, _) => Ok(()),
             _ if was_ready && is_same => Ok(()),
-            DriverView::Failed(why) => Err(Some(format!("the driver does not answer: {why}"))),
-            DriverView::Seen { home: Home::Known { of, .. }, .. }
-                if (&of.volume, &of.id) == (&now.volume, &now.volume_id) =>
-            {
-                Ok(())
-            }
-            DriverView::Seen { home: Home::NotKnown(why), .. } => Err(Some(format!(
-                "{why}; the kubelet shows the driver a changed ConfigMap {CONFIG_MAP} within 1 to 2 minutes"
-            ))),
-            DriverView::NotAsked | DriverView::Seen { .. } => Err(None),
+            (_, Home::Known { of, .. }) if (&of.volume, &of.id) == (&now.volume, &now.volume_id) => Ok(()),
+            (_, Home::NotKnown(why)) => Err(Some(why.clone())),
+            (DriverView::Failed { why, .. }, _) => Err(Some(format!("the driver does not answer: {why}"))),
+            (DriverView::NotAsked | DriverView::Seen { .. }, _) => Err(None),
         }
     }
 

@@ -21,12 +21,11 @@ impl Writer<'_> {
             0 => String::new(),
             number => format!("; {number} made by hand have no limit"),
         };
-        match &self.world.driver {
-            DriverView::NotAsked => return,
-            DriverView::Seen { home: Home::Known { available: available @ Some(_), .. }, .. } => {
-                self.status.capacity.get_or_insert_default().available = *available;
-            }
-            _ => {}
+        if self.world.driver == DriverView::NotAsked {
+            return;
+        }
+        if let Home::Known { available: available @ Some(_), .. } = self.world.driver.home() {
+            self.status.capacity.get_or_insert_default().available = *available;
         }
         if config.is_whole() {
             return self.set(
@@ -43,7 +42,7 @@ impl Writer<'_> {
             DriverView::Absent => {
                 self.unknown(QUOTA, "NotObserved", "there is no driver to ask: see --csi of kadalu operator")
             }
-            DriverView::Failed(why) => self.unknown(QUOTA, "DriverUnreachable", why),
+            DriverView::Failed { why, .. } => self.unknown(QUOTA, "DriverUnreachable", why),
             DriverView::Seen { .. } if handles.is_empty() => {
                 self.unknown(
                     QUOTA,

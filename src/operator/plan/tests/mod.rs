@@ -112,6 +112,11 @@ fn as_checked(mut report: Report, depth: Depth) -> Report {
     report
 }
 
+/// A driver that is not reached.
+fn down() -> DriverView {
+    DriverView::Failed { why: "down".to_owned(), home: Home::NotAsked }
+}
+
 fn spec(words: Value) -> Value {
     let mut spec = json!({ "type": "External" });
     let words = words.as_object().unwrap().clone();

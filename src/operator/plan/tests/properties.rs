@@ -111,7 +111,7 @@ impl Turn {
             Self::Senseless => sim.edit(json!({ "type": "External", "detail": 1 })),
             Self::AsAtFirst => sim.edit(rfc()),
             Self::PvGone => sim.volumes.clear(),
-            Self::DriverFails => sim.driver = DriverView::Failed("down".to_owned()),
+            Self::DriverFails => sim.driver = down(),
             Self::Ill(code) => drop(sim.clusters.insert("vol".to_owned(), ill("vol", code))),
             Self::Rival(volume) => {
                 if sim.objects.contains_key("a-first/s") {
