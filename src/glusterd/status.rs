@@ -1,5 +1,7 @@
 //! STATUS_VOLUME: what the bricks of a volume say of themselves. The one read-only procedure with a price: it takes the
-//! cluster's lock for the volume and asks every server, so ask once and never poll (facts §3.3).
+//! cluster's lock for the volume and asks every server, so ask once and never poll (facts §3.3). A server that starts a
+//! brick at that moment may hang: glusterd 10.3 waits, holding its own lock, for the end of the pipe of `xfs_info` or
+//! `tune2fs`, which the new brick inherits, and the brick waits for its volfile from that glusterd (seen by gdb).
 
 use serde::Serialize;
 

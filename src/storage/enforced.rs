@@ -125,7 +125,9 @@ impl fmt::Display for Doubt {
                 write!(f, "its kadalu quotad has said nothing since {}: start it", words(since))
             }
             Self::Brick(problem) | Self::Pv(problem) => f.write_str(&words(&problem.sentence)),
-            Self::NoDirectory => f.write_str("the PV has no directory there yet: see that self-heal runs"),
+            Self::NoDirectory => {
+                f.write_str("the PV has no directory there yet: it comes with self-heal, which `gluster volume heal` starts")
+            },
             Self::Unacknowledged => f.write_str("its kadalu quotad has not set the limit yet: see its log"),
             Self::Copied(brick) => write!(
                 f,

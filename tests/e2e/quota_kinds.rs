@@ -21,7 +21,11 @@ fn a_writer_stops(bed: &Bed<'_>) {
             assert!(said["project"].is_u64() && said["problem"].is_null(), "{pv}: {said}");
         }
     }
-    stopped(&bed.write(&format!("{at}/data"), SIZE / 1024 * 3 / 2).expect(1).stderr);
+    let said = bed.write(&format!("{at}/data"), SIZE / 1024 * 3 / 2).expect(1).stderr;
+    // The bricks of a disperse volume meet their limits at different writes: where half of them took one, it is EIO.
+    if bed.kind != Kind::Disperse || !said.contains("Input/output error") {
+        stopped(&said);
+    }
     // Write-behind goes on after a failure: what is stored counts, not where the file ends.
     let stored = client.shell(&format!("stat --format '%b * 512' {at}/data | xargs expr"));
     let stored: u64 = stored.trim().parse().expect("a number");

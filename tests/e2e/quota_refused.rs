@@ -76,9 +76,10 @@ fn not_on_xfs(labs: &Labs) {
     bed.bricks[2].1 = "/mnt/xfs/quota/quota-mixed-new".to_owned();
     let admin = bed.lab.host(0);
     admin.gluster(&["volume", "replace-brick", bed.volume, &old, &bed.brick(2), "commit", "force"]);
+    // The PV's directory was made on the brick before: the new one has it once it is healed, which an admin launches.
+    wait_healed(admin, bed.volume);
     let volume = bed.create("pvc-1", SIZE, &[]);
     bed.wait_limited(Bed::path(&volume), SIZE);
-    wait_healed(admin, bed.volume);
     bed.wait_healthy(&volume);
     bed.driver.block(bed.driver.caller().delete(&volume.volume_id)).expect("it is deleted");
 }

@@ -75,6 +75,7 @@ impl<'lab> Quotad<'lab> {
 pub(crate) struct Bed<'lab> {
     pub(crate) lab: &'lab Lab,
     pub(crate) volume: &'static str,
+    pub(crate) kind: Kind,
     pub(crate) bricks: Vec<(&'lab Host, String)>,
     pub(crate) driver: Driver<'lab>,
     pub(crate) quotads: Vec<Quotad<'lab>>,
@@ -97,7 +98,7 @@ impl<'lab> Bed<'lab> {
         lab.start_volume_at(volume, kind, &bricks);
         lab.set(volume, "user.kadalu.export", "on");
         let driver = Driver::start(lab, volume, &[]);
-        Self { lab, volume, bricks, driver, quotads: Vec::new(), _alone: alone }
+        Self { lab, volume, kind, bricks, driver, quotads: Vec::new(), _alone: alone }
     }
 
     /// Starts one on each host.
